@@ -1,0 +1,96 @@
+"""The errors of this package. All are `RedisJobsError`s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+NAMED_IDS = 10
+
+
+class RedisJobsError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class InvalidJobError(RedisJobsError, ValueError):
+    """A job that cannot be: a blank id, a naive datetime, a payload that is not bytes."""
+
+
+class JobExistsError(RedisJobsError):
+    """Jobs with these ids are there already. Nothing was written.
+
+    Attributes:
+        ids: all of them, in the order of the call.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = tuple(ids)
+        super().__init__(self.ids)
+
+    def __str__(self) -> str:
+        named = ", ".join(repr(name) for name in self.ids[:NAMED_IDS])
+        more = len(self.ids) - NAMED_IDS
+        if more > 0:
+            named += f" and {more:,} more"
+        if len(self.ids) == 1:
+            return f"job {named} exists already; nothing was written: use another id, or delete it"
+        return f"jobs {named} exist already; nothing was written: use other ids, or delete them"
+
+
+class KindExistsError(RedisJobsError):
+    """The kind has a handler already."""
+
+
+class UnknownKindError(RedisJobsError):
+    """No handler is registered for the kind."""
+
+
+class LockLostError(RedisJobsError):
+    """The worker does not hold the job any more. What it did for it is not recorded."""
+
+
+class JobNotFoundError(RedisJobsError):
+    """No such job is stored."""
+
+
+class QueueUnavailableError(RedisJobsError):
+    """Redis cannot be reached."""
+
+
+class QueueFullError(RedisJobsError):
+    """The server is at its `maxmemory` and takes no more jobs."""
+
+
+class ConfigurationError(RedisJobsError, ValueError):
+    """What cannot be worked with: a queue's name, a URL, a client, a handler, an old server."""
+
+
+class IncompatibleQueueError(RedisJobsError):
+    """The queue holds data of a newer release."""
+
+
+class EnqueueManyError(RedisJobsError):
+    """`enqueue_many` stopped half way. Its `__cause__` says why.
+
+    Attributes:
+        stored: how many jobs, counted from the start of the iterable, were stored.
+    """
+
+    def __init__(self, stored: int) -> None:
+        self.stored = stored
+        super().__init__(stored)
+
+    def __str__(self) -> str:
+        told = f"the first {self.stored:,} jobs were stored, those after them were not"
+        return told if self.__cause__ is None else f"{told}: {message_of(self.__cause__)}"
+
+
+class EmbeddedServerError(RedisJobsError):
+    """The embedded server cannot be found or started."""
+
+
+def message_of(err: BaseException) -> str:
+    """What an exception says, or the name of its type where it says nothing."""
+    try:
+        return str(err).strip() or type(err).__name__
+    except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything at all
+        return f"its message cannot be read: {type(broken).__name__}"

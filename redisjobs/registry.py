@@ -1,0 +1,73 @@
+"""Which handler runs jobs of which kind."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from redisjobs.attempt import AsyncHandler, SyncHandler
+from redisjobs.errors import ConfigurationError, KindExistsError
+from redisjobs.limits import normalise_kind
+
+
+class Handler(NamedTuple):
+    """A handler, and whether it must be awaited."""
+
+    fn: SyncHandler | AsyncHandler
+    is_async: bool
+
+
+class Handlers:
+    """The handlers of a worker by kind. Kinds are only added, from any thread.
+
+    It needs no lock: each method comes to one operation on one dict, and those are atomic.
+    """
+
+    def __init__(self, handlers: Mapping[str, SyncHandler | AsyncHandler] | None = None) -> None:
+        self._by_kind: dict[str, Handler] = {}
+        for kind, fn in (handlers or {}).items():
+            self.register(kind, fn)
+
+    def register(self, kind: str, fn: SyncHandler | AsyncHandler) -> str:
+        """Has `fn` run the jobs of this kind. Returns the kind as jobs have it.
+
+        Raises:
+            InvalidJobError: no job can have this kind.
+            ConfigurationError: `fn` cannot be called.
+            KindExistsError: the kind has a handler already.
+        """
+        kind = normalise_kind(kind)
+        if not callable(fn):
+            raise ConfigurationError(
+                f"the handler of kind {kind!r} must be callable, not {type(fn).__name__}"
+            )
+        handler = Handler(fn, is_async(fn))
+        if self._by_kind.setdefault(kind, handler) is not handler:
+            raise KindExistsError(f"kind {kind!r} has a handler already: register it under another")
+        return kind
+
+    def get(self, kind: str) -> Handler | None:
+        """The handler of a kind, written as jobs have it."""
+        return self._by_kind.get(kind)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All kinds, in the order in which they were registered."""
+        return tuple(self._by_kind)
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever a kind is added."""
+        return len(self._by_kind)
+
+
+def is_async(fn: object) -> bool:
+    """Whether what `fn` returns must be awaited. Looks into partials and callable objects.
+
+    A plain function that wraps an `async def` is not: nobody can tell from outside what it returns.
+    """
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
