@@ -1,0 +1,90 @@
+"""Connections of our own to the server that a user's client speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from redisjobs.errors import ConfigurationError
+
+# What redis-py hands to connections for its own pools, and would act on behind our back.
+_POOL_BUSINESS = (
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "oss_cluster_maint_notifications_handler",
+    "orig_host_address",
+    "orig_socket_timeout",
+    "orig_socket_connect_timeout",
+    "event_dispatcher",
+    "himport_registry",
+)
+
+
+class Address:
+    """Where a client's server is and how to connect to it, without the client's retries.
+
+    Raises:
+        ConfigurationError: the client is none that a queue can use.
+    """
+
+    def __init__(self, client: Any) -> None:
+        pool = getattr(client, "connection_pool", None)
+        if not isinstance(client, redis.Redis) or pool is None:
+            raise ConfigurationError(
+                f"RedisQueue needs a redis.Redis client, not {type(client).__name__}"
+                " (a redis.asyncio client belongs to an async queue; Redis Cluster is not supported yet)"
+            )
+        settings: Mapping[str, Any] = pool.connection_kwargs
+        if settings.get("decode_responses"):
+            raise ConfigurationError(
+                "the Redis client has decode_responses=True, which would corrupt payloads: make it without"
+            )
+        self._connection_class = pool.connection_class
+        self._settings = {
+            **{name: value for name, value in settings.items() if name not in _POOL_BUSINESS},
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_timeout": False,
+            "retry_on_error": [],
+            "health_check_interval": 0,
+            "protocol": 2,
+        }
+        self.name = _name_of(settings, pool)
+        self.checked = False  # whether the server was seen to be new enough
+
+    def connection(self, timeout_s: float) -> Any:
+        """A connection, not yet open, whose connecting, sending and receiving each take at most `timeout_s`."""
+        return self._connection_class(
+            **self._settings
+            | {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        )
+
+
+def _name_of(settings: Mapping[str, Any], pool: Any) -> str:
+    """Host and port, or the socket's path, for messages. Never the URL: it may hold the password."""
+    if path := settings.get("path"):
+        return str(path)
+    if service := getattr(pool, "service_name", None):
+        return f"Sentinel service {service}"
+    return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+
+def client_from_url(url: str) -> redis.Redis:
+    """A client for this URL.
+
+    Raises:
+        ConfigurationError: it cannot be read. The message does not quote it: it may hold a password.
+    """
+    if not isinstance(url, str) or not url.strip():
+        raise ConfigurationError("the Redis URL is blank: set REDISJOBS_URL, e.g. redis://localhost:6379/0")
+    try:
+        return redis.Redis.from_url(url)
+    except Exception as err:
+        # Without the cause: redis-py shows a password that contains "/" as the port.
+        raise ConfigurationError(
+            "the Redis URL cannot be read: it should look like redis://[[user]:password@]host:port/0, rediss://… or"
+            f" unix:///path (a password needs its special characters escaped as %XX; {type(err).__name__})"
+        ) from None

@@ -1,0 +1,105 @@
+"""claim: takes due jobs into a worker's processing list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redisjobs.errors import LockLostError
+from redisjobs.keys import Keys
+from redisjobs.operations.operation import Call, Operation, reply_of
+
+TIMEKEEPER_MS = 2000
+
+
+class ClaimRequest(NamedTuple):
+    """What a worker asks for.
+
+    `limit` jobs at most, of which the first `free` start at once; `ahead`: how many of each kind beyond those (none: 0
+    each). `guarded_room`: how many more jobs it may run that are
+    one loss short of their last chance. `emptying`: the kind and id for whose last chance it empties itself.
+    `occupied`: ids whose older run still holds a place in its process.
+    """
+
+    worker: str
+    kinds: Sequence[str]
+    limit: int
+    free: int
+    max_losses: int
+    guarded_room: int
+    ahead: Sequence[int] = ()
+    passed_before: int = 0
+    emptying: tuple[str, str] | None = None
+    occupied: Sequence[str] = ()
+
+
+class Claim(NamedTuple):
+    """One job as the claim handed it out, still encoded."""
+
+    id: str
+    kind: str
+    record: bytes
+    state: bytes | None
+    losses: int
+
+
+class Claimed(NamedTuple):
+    """What a claim came to. `next_due_us`: when to claim next, from now; None where that is nobody's or another's to mind."""
+
+    token: int
+    claims: Sequence[Claim]
+    next_due_us: int | None
+    keeps_done: bool
+    stopped: bool
+    alone: bool
+    passed: int
+    emptying: tuple[str, str] | None
+    left_over: bool
+
+
+def claim(keys: Keys, request: ClaimRequest) -> Operation[Claimed]:
+    """Takes due jobs.
+
+    Raises:
+        LockLostError: the worker is not registered (any more).
+    """
+    kinds = request.kinds
+    call_keys = [
+        keys.jobs, keys.state, keys.workers, keys.processing(request.worker), keys.losses, keys.meta, keys.last_chance,
+    ]  # fmt: skip
+    for kind in kinds:
+        call_keys += keys.of_kind(kind)
+    emptying_kind, emptying_id = request.emptying or ("", "")
+    arguments = [
+        request.worker, request.limit, min(request.free, request.limit), len(kinds), request.max_losses,
+        request.guarded_room, request.passed_before, TIMEKEEPER_MS, emptying_id,
+        kinds.index(emptying_kind) + 1 if emptying_kind in kinds else 0,
+        *(request.ahead or [0] * len(kinds)), *request.occupied,
+    ]  # fmt: skip
+    replies = yield (Call("claim", call_keys, arguments),)
+    return _claimed(request, reply_of(replies))
+
+
+def _claimed(request: ClaimRequest, reply: Any) -> Claimed:
+    head = reply[0]
+    if head[0] == b"unregistered":
+        raise LockLostError(f"worker {request.worker} is not registered any more")
+    _, token, next_due_us, keeps_done, flags, passed, kind_place, emptying_id, left_over = head
+    _, ids, records, places, states, losses = reply
+    kinds, count = request.kinds, len(ids)
+    return Claimed(
+        token,
+        [
+            Claim(id.decode(), kinds[place - 1], record, state, loss)
+            for id, record, place, state, loss in zip(
+                ids, records, places, states or [None] * count, losses or [0] * count, strict=True
+            )
+        ],
+        None if next_due_us < 0 else next_due_us,
+        bool(keeps_done),
+        b"s" in flags,
+        b"a" in flags,
+        passed,
+        (kinds[kind_place - 1], emptying_id.decode()) if kind_place else None,
+        bool(left_over),
+    )

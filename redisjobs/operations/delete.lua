@@ -1,0 +1,39 @@
+-- Removes a job that waits or has ended. One that runs stays.
+--
+-- KEYS  1 jobs, 2 state, 3 losses, 4 meta; then, where the kind is known: due, bell, finished done, failed, panic, cancelled
+-- ARGV  1 id, 2 its kind ('' if not known)
+-- Reply {'ok'}; {'no'}: there is no such job, or it runs; {'kind', name}: repeat with the keys of this kind
+-- Cost  O(log waiting)
+-- include: now record retention bell
+
+local JOBS, STATE, LOSSES, META = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id = ARGV[1]
+local FINISHED = {D = 7, F = 8, X = 9, L = 9, C = 10}
+local record = redis.call('HGET', JOBS, id)
+if not record then
+  return {'no'}
+end
+local kind = kind_of(record)
+if not kind then
+  return {'no'}
+end
+if kind ~= ARGV[2] then
+  return {'kind', kind}
+end
+local state = redis.call('HGET', STATE, id)
+local letter, ended
+if state then
+  local _
+  letter, _, ended = parse_state(state)
+end
+if redis.call('ZREM', KEYS[5], id) == 0 then
+  if not FINISHED[letter] or is_past(retention(META), letter, ended, now()) then
+    return {'no'}
+  end
+  redis.call('ZREM', KEYS[FINISHED[letter]], id)
+end
+redis.call('HDEL', JOBS, id)
+redis.call('HDEL', STATE, id)
+redis.call('HDEL', LOSSES, id)
+silence_if_empty(KEYS[5], KEYS[6])
+return {'ok'}

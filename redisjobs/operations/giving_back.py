@@ -1,0 +1,80 @@
+"""release and reap: deliveries go back to the head of their due sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from redisjobs.keys import Keys
+from redisjobs.operations.operation import Call, Operation, reply_of
+from redisjobs.operations.refusals import names
+from redisjobs.record import encode_state_body
+from redisjobs.states import Status
+
+CHUNK = 500
+
+
+def release(
+    keys: Keys, worker: str, deliveries: Sequence[str | bytes], kinds: Sequence[str]
+) -> Operation[None]:
+    """Gives unstarted deliveries back, named in the order in which they were handed out, without a loss.
+
+    In chunks, the last ones first: each goes before all that waits. `kinds` are those to expect; others are learnt.
+    """
+    known = list(kinds)
+    rest = list(deliveries)[::-1]
+    while rest:
+        part = rest[:CHUNK]
+        call_keys = [keys.jobs, keys.processing(worker)]
+        for kind in known:
+            call_keys += keys.of_kind(kind)[:2]
+        replies = yield (Call("release", call_keys, [len(part), *part, *known]),)
+        code, *values = reply_of(replies)
+        if code == b"kind":
+            known = _with(known, names(values))
+        else:
+            del rest[: values[0]]
+
+
+def _with(known: list[str], more: list[str]) -> list[str]:
+    return list(dict.fromkeys([*known, *more]))
+
+
+class Reaped(NamedTuple):
+    """What a reap came to: how many jobs went back, and the ids of those that lost their worker too often."""
+
+    moved: int
+    condemned: list[str]
+
+
+def reap(
+    keys: Keys, worker: str, judged: str | None, max_losses: int, kinds: Sequence[str]
+) -> Operation[Reaped]:
+    """Takes all jobs of a dead worker back, in chunks, and forgets it.
+
+    `judged` is the lapsed time on which the reaper judged it dead: with another one, nothing happens. None: its process
+    is known to be dead. Two reapers at once do no harm.
+    """
+    known = list(kinds)
+    moved, condemned = 0, list[str]()
+    no_body = encode_state_body(0, None, None, None)
+    while True:
+        call_keys = [
+            keys.jobs, keys.state, keys.workers, keys.worker_info, keys.processing(worker), keys.losses, keys.totals,
+            keys.meta,
+        ]  # fmt: skip
+        for kind in known:
+            call_keys += (*keys.of_kind(kind)[:2], keys.finished(Status.PANIC, kind))
+        replies = yield (
+            Call("reap", call_keys, [worker, judged or "", CHUNK, max_losses, no_body, *known]),
+        )
+        code, *values = reply_of(replies)
+        if code == b"kind":
+            known = _with(known, names(values))
+        elif code == b"ok":
+            moved += values[0]
+            condemned += names(values[2:])
+            if values[1] == 0:
+                return Reaped(moved, condemned)
+        else:
+            return Reaped(moved, condemned)

@@ -1,0 +1,71 @@
+"""settle: records the outcomes of deliveries that a worker holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from redisjobs.keys import Keys
+from redisjobs.operations.operation import Argument, Call, Operation, reply_of
+from redisjobs.states import STATE_OF_LETTER, Status
+
+MOST_OUTCOMES = 1000
+MOST_BYTES = 4 * 2**20
+
+
+class Settlement(NamedTuple):
+    """The outcome of one delivery: `<token>:<id>`, the letter of its state, its delay where it waits again, its body."""
+
+    delivery: str
+    kind: str
+    letter: bytes
+    attempts_done: int
+    delay_us: int
+    body: bytes
+
+
+def settle(keys: Keys, worker: str, settlements: Sequence[Settlement]) -> Operation[list[Settlement]]:
+    """Records outcomes, at most about 1,000 and 4 MiB in one call of the script. Returns those that were refused,
+    because the worker holds them no longer."""
+    refused: list[Settlement] = []
+    for part in _parts(settlements):
+        call, order = _call(keys, worker, part)
+        replies = yield (call,)
+        refused += (order[place - 1] for place in reply_of(replies))
+    return refused
+
+
+def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
+    if len(settlements) <= MOST_OUTCOMES and sum(len(one.body) for one in settlements) <= MOST_BYTES:
+        if settlements:
+            yield settlements
+        return
+    part: list[Settlement] = []
+    size = 0
+    for one in settlements:
+        if part and (len(part) == MOST_OUTCOMES or size + len(one.body) > MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.body)
+    yield part
+
+
+def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, list[Settlement]]:
+    groups: dict[tuple[bytes, str], list[Settlement]] = {}
+    for one in part:
+        groups.setdefault((one.letter, one.kind), []).append(one)
+    call_keys = [keys.jobs, keys.state, keys.processing(worker), keys.losses, keys.totals, keys.meta]
+    arguments: list[Argument] = [len(groups), len(part)]
+    order: list[Settlement] = []
+    for (letter, kind), group in groups.items():
+        arguments += (letter, kind, len(call_keys) + 1, len(group))
+        status = STATE_OF_LETTER[letter].status
+        if status is Status.PENDING:
+            call_keys += keys.of_kind(kind)[:2]
+        else:
+            call_keys.append(keys.finished(status, kind))
+        for one in group:
+            arguments += (one.delivery, one.attempts_done, one.delay_us, one.body)
+        order += group
+    return Call("settle", call_keys, arguments), order

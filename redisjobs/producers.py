@@ -1,0 +1,52 @@
+"""Who enqueues: lanes in which one call goes at a time, so that a repeated call can be told from a new one."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import NamedTuple
+
+from redisjobs.transport import generation
+
+
+class Ticket(NamedTuple):
+    """One enqueue call: its producer, its number there, and the mark that its records carry."""
+
+    producer: str
+    number: int
+    mark: int
+
+
+class Lane:
+    """A random name with a counter. Never two calls at once."""
+
+    def __init__(self) -> None:
+        self.producer = os.urandom(9).hex()
+        self._seed = int.from_bytes(os.urandom(8))
+        self._number = 0
+
+    def next_ticket(self) -> Ticket:
+        """The ticket of this lane's next call."""
+        self._number += 1
+        return Ticket(self.producer, self._number, (self._seed + self._number) % 2**64)
+
+
+class Lanes:
+    """A process's lanes. A lane whose call was given up is not put back: its late original could still arrive."""
+
+    def __init__(self) -> None:
+        self._free: deque[Lane] = deque()
+        self._generation = generation()
+
+    def take(self) -> Lane:
+        """A lane in which no call is under way."""
+        if self._generation != generation():
+            self._generation, self._free = generation(), deque()
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Lane()
+
+    def put_back(self, lane: Lane) -> None:
+        """The lane's call has been answered."""
+        self._free.append(lane)

@@ -1,0 +1,292 @@
+"""Drives operations over connections: EVALSHA, scripts that the server has forgotten, reconnection."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import hiredis
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from redisjobs.address import Address
+from redisjobs.errors import ConfigurationError, QueueFullError, QueueUnavailableError, RedisJobsError
+from redisjobs.operations.library import Library, standard
+from redisjobs.operations.operation import Call, Calls, Operation
+
+T = TypeVar("T")
+
+OLDEST_SERVER = (6, 2)
+# A call whose reply was lost is repeated this long, well below the minute for which its number is remembered.
+REPEAT_FOR_S = 20.0
+# A call that cannot have reached the server is tried again only this long: a caller should not hang when Redis is down.
+CONNECT_FOR_S = 3.0
+
+_NOT_NOW = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+
+
+class LineError(QueueUnavailableError):
+    """The server cannot be reached. `sent`: whether what was asked may have been carried out all the same."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Line:
+    """One connection, opened when it is needed, for one caller at a time.
+
+    Args:
+        timeout_s: how long connecting, and each wait for a reply, may take.
+    """
+
+    def __init__(self, address: Address, library: Library, timeout_s: float) -> None:
+        self._address = address
+        self._library = library
+        self._timeout_s = timeout_s
+        self._connection: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection stands, as far as this side knows."""
+        return self._connection is not None
+
+    def connect(self) -> Any:
+        """The open connection.
+
+        Raises:
+            LineError: the server cannot be reached.
+            ConfigurationError: it refuses the credentials, or is too old.
+        """
+        if self._connection is None:
+            connection = self._address.connection(self._timeout_s)
+            try:
+                connection.connect()
+                self._check_server(connection)
+            except AuthenticationError as err:
+                raise ConfigurationError(f"Redis at {self._address.name} refuses the credentials: {err}") from None
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
+                connection.disconnect()
+                raise self._unavailable(err, sent=False) from None
+            except BaseException:
+                connection.disconnect()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _check_server(self, connection: Any) -> None:
+        if self._address.checked:
+            return
+        connection.send_command("INFO", "server")
+        try:
+            info = connection.read_response(disable_decoding=True)
+        except ResponseError:  # not permitted, or a fake without it: the scripts will tell
+            info = b""
+        version = re.search(rb"redis_version:(\d+)\.(\d+)", bytes(info))
+        if version and (int(version[1]), int(version[2])) < OLDEST_SERVER:
+            raise ConfigurationError(
+                f"Redis at {self._address.name} is version {version[0][14:].decode()}, redisjobs needs 6.2 or newer"
+            )
+        self._address.checked = True
+
+    def _unavailable(self, err: BaseException, *, sent: bool) -> LineError:
+        what = "the connection broke, and what was asked may have been carried out" if sent else "cannot be reached"
+        reason = re.sub(r"\S*://\S+", "…", str(err)) or type(err).__name__
+        return LineError(f"Redis at {self._address.name}: {what} ({reason})", sent=sent)
+
+    def close(self) -> None:
+        """Closes the connection. The next exchange opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    def has_been_closed(self) -> bool:
+        """Whether an idle connection has something to read, which can only be its end."""
+        if self._connection is None:
+            return False
+        try:
+            return bool(self._connection.can_read(timeout=0))
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
+            return True
+
+    def exchange(self, calls: Calls) -> Sequence[Any]:
+        """One round trip: the reply to each call, an error reply as an exception in its place.
+
+        A script that the server does not know is sent whole, in a second round trip that repeats nothing else.
+
+        Raises:
+            LineError: no or not all replies came. The connection is closed.
+        """
+        replies = self._round_trip([self._words(call) for call in calls])
+        forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            again = self._round_trip([self._words(calls[place], whole=True) for place in forgotten])
+            for place, reply in zip(forgotten, again, strict=True):
+                replies[place] = reply
+        for reply in replies:
+            if isinstance(reply, _NOT_NOW):
+                # The server is not the primary (any more), or loads: another connection may find another one.
+                self.close()
+                raise self._unavailable(reply, sent=len(replies) > 1)
+        return replies
+
+    def _words(self, call: Call, *, whole: bool = False) -> tuple[Any, ...]:
+        if call.script is None:
+            return tuple(call.arguments)
+        script = self._library[call.script]
+        run = (b"EVAL", script.text) if whole else (b"EVALSHA", script.sha)
+        return (*run, len(call.keys), *call.keys, *call.arguments)
+
+    def _round_trip(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        connection = self.connect()
+        packed = [hiredis.pack_command(words) for words in commands]
+        try:
+            connection.send_packed_command(packed if len(packed) < 3 else [b"".join(packed)], check_health=False)
+            return [_read(connection) for _ in packed]
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
+            self.close()
+            raise self._unavailable(err, sent=True) from None
+        except BaseException:
+            # In mid-reply: nobody may use it again.
+            self.close()
+            raise
+
+
+def _read(connection: Any) -> Any:
+    try:
+        return connection.read_response(disable_decoding=True)
+    except ResponseError as err:
+        return err
+
+
+def drive(operation: Operation[T], line: Line) -> T:
+    """Carries an operation out over one line, once.
+
+    Raises:
+        LineError: the connection broke.
+        QueueFullError: the server is at its memory limit.
+        RedisJobsError: what the operation itself raises.
+    """
+    try:
+        calls = next(operation)
+        while True:
+            calls = operation.send(line.exchange(calls))
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    except OutOfMemoryError as err:
+        raise QueueFullError(
+            "Redis is at its memory limit (maxmemory) and nothing was written: let workers drain the queue, delete what"
+            " is not needed, or give it more memory"
+        ) from err
+    except NoPermissionError as err:
+        raise ConfigurationError(f"Redis refuses a command that the queue needs: {err}") from err
+    except ResponseError as err:
+        raise RedisJobsError(f"Redis answered with an error: {err}") from err
+
+
+# Grows in the child of a fork: connections and producers of the parent are not the child's.
+_generation = 0
+
+
+def _count_fork() -> None:
+    global _generation  # noqa: PLW0603 - one number of the process, written only between fork and return
+    _generation += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def generation() -> int:
+    """Which process of a line of forks this is: what was made under another number belongs to another process."""
+    return _generation
+
+
+class Lines:
+    """Lines that any number of threads share, each for one operation at a time; also across a fork."""
+
+    def __init__(self, client: Any, library: Library | None = None, *, timeout_s: float = 10.0) -> None:
+        self.address = Address(client)
+        self._library = library or standard()
+        self._timeout_s = timeout_s
+        self._idle: deque[Line] = deque()
+        self._generation = generation()
+
+    def new_line(self, timeout_s: float) -> Line:
+        """A line for one thread alone."""
+        return Line(self.address, self._library, timeout_s)
+
+    def _take(self) -> Line:
+        if self._generation != generation():
+            self._generation, self._idle = generation(), deque()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.new_line(self._timeout_s)
+
+    def run_once(self, operation: Operation[T], *, fresh: bool = False) -> T:
+        """Carries an operation out, once. With `fresh`, a line that the server closed while it was idle is not used."""
+        line = self._take()
+        if fresh and line.has_been_closed():
+            line.close()
+        try:
+            return drive(operation, line)
+        finally:
+            if line.is_open:
+                self._idle.append(line)
+
+    def run(self, make: Callable[[], Operation[T]], *, repeatable: bool = True) -> T:
+        """Carries an operation out, and again where that does no harm, until it succeeds or patience ends.
+
+        Args:
+            make: makes the operation; called once for each try.
+            repeatable: whether a try that may have been carried out may be repeated.
+
+        Raises:
+            QueueUnavailableError: the server could not be reached.
+        """
+        try:
+            return self.run_once(make(), fresh=not repeatable)
+        except LineError as err:
+            if err.sent and not repeatable:
+                raise
+            return self._run_again(make, repeatable, maybe_done=err.sent)
+
+    def _run_again(self, make: Callable[[], Operation[T]], repeatable: bool, maybe_done: bool) -> T:
+        def give_up(state: RetryCallState) -> bool:
+            nonlocal maybe_done
+            err = state.outcome.exception() if state.outcome else None
+            maybe_done = maybe_done or (isinstance(err, LineError) and err.sent)
+            return (state.seconds_since_start or 0) >= (REPEAT_FOR_S if maybe_done else CONNECT_FOR_S)
+
+        tries = Retrying(
+            retry=retry_if_exception(lambda err: isinstance(err, LineError) and (repeatable or not err.sent)),
+            wait=wait_random_exponential(multiplier=0.02, max=1.0),
+            stop=give_up,
+            reraise=True,
+        )
+        try:
+            return tries(lambda: self.run_once(make(), fresh=not repeatable))
+        except LineError as err:
+            if maybe_done and not err.sent:
+                raise LineError(f"{err}; an earlier try may have been carried out", sent=True) from None
+            raise
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
