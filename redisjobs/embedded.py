@@ -13,7 +13,7 @@ import time
 import weakref
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, IO, Self
+from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import quote
 
 import redis
@@ -212,12 +212,14 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         config = self._directory / "config"
-        config.write_text(self._configuration())
+        config.write_bytes(os.fsencode(self._configuration()))
         try:
-            with self._log_path.open("ab") as log:
+            with config.open("rb") as lines, self._log_path.open("ab") as log:
                 self._server = subprocess.Popen(
-                    [self.executable, config],
-                    stdin=subprocess.DEVNULL,
+                    # Not by its path: that would be a pattern, which may match nothing, and then
+                    # the server would run on its own defaults.
+                    [self.executable, "-"],
+                    stdin=lines,
                     stdout=log,
                     stderr=log,
                     cwd=self._directory,
@@ -238,14 +240,14 @@ class EmbeddedServer:
             "appendonly": "no",
         }
         if not self._port:
-            options |= {"unixsocket": str(self._socket_path), "unixsocketperm": "700"}
+            options |= {"unixsocket": _quoted(self._socket_path), "unixsocketperm": "700"}
         options |= self._options
         return "".join(f"{name} {value or EMPTY}\n" for name, value in options.items())
 
     def _wait_until_it_answers(self, server: subprocess.Popen[bytes]) -> str:
         deadline = time.monotonic() + READY_TIMEOUT_S
         once = Retry(NoBackoff(), 0)
-        with redis.Redis.from_url(self.url, socket_timeout=1, retry=once) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=0.2, retry=once) as client:
             while True:
                 with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     client.ping()
@@ -309,6 +311,12 @@ def _start_watchdog(directory: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]
     )
     assert watchdog.stdin is not None
     return watchdog, watchdog.stdin
+
+
+def _quoted(path: Path) -> str:
+    """As a configuration file writes a word that may have spaces."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _free_port() -> int:
