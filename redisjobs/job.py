@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
@@ -211,7 +212,7 @@ class Job:
             InvalidJobError: `now` is naive or no datetime.
         """
         now_us = _us("now", now)
-        self._apply(run(fn, ctx, self._copy(), min_backoff), now_us)
+        self._apply(run(fn, ctx, copy(self), min_backoff), now_us)
 
     async def attempt_async(
         self,
@@ -223,7 +224,7 @@ class Job:
     ) -> None:
         """Awaits `fn(ctx, job)` as `attempt` calls it. The task's cancellation ends here, too."""
         now_us = _us("now", now)
-        self._apply(await run_async(fn, ctx, self._copy(), min_backoff), now_us)
+        self._apply(await run_async(fn, ctx, copy(self), min_backoff), now_us)
 
     def _apply(self, outcome: Outcome, now_us: int) -> None:
         if outcome.status is None:
@@ -238,12 +239,6 @@ class Job:
         if outcome.retry_after is not None:
             self._run_at_us = now_us + outcome.retry_after // _MICROSECOND
             self._delay_us = 0
-
-    def _copy(self) -> Job:
-        copied = type(self).__new__(type(self))
-        for field in Job.__slots__:
-            setattr(copied, field, getattr(self, field))
-        return copied
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):

@@ -27,7 +27,7 @@ class RetryableError(Exception):
     def __init__(
         self, cause: BaseException | str | None = None, retry_after: timedelta = _NO_DELAY
     ) -> None:
-        super().__init__(cause, retry_after)
+        super().__init__()
         self._retry_after = _checked_delay(retry_after)
         self._set_cause(cause)
 
@@ -50,6 +50,7 @@ class RetryableError(Exception):
         if cause is not None and not isinstance(cause, (BaseException, str)):
             raise TypeError(f"cause must be an exception or a str, not {type(cause).__name__}")
         self.cause = cause
+        self.args = (cause, self._retry_after)
         self.__cause__ = cause if isinstance(cause, BaseException) else None
 
     def __str__(self) -> str:
