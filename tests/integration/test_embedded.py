@@ -252,14 +252,17 @@ def test_it_ends_when_its_owner_is_killed_after_a_restart(owners: list[Owner]) -
 
 
 def test_ctrl_c_reaches_the_owner_only_who_then_ends_it(owners: list[Owner]) -> None:
-    then = "try:\n    with server: time.sleep(60)\nexcept KeyboardInterrupt: print('closed')\n"
     then = (
         "with server:\n"
-        "    try: time.sleep(60)\n"
+        "    try:\n"
+        "        print('waiting', flush=True)\n"
+        "        time.sleep(60)\n"
         "    except KeyboardInterrupt: pass\n"
         "    with redis.Redis.from_url(server.url) as client: print(client.ping())\n"
     )
     owners.append(owner := Owner(then))
+    assert owner.process.stdout is not None
+    assert owner.process.stdout.readline() == "waiting\n"
     os.killpg(owner.process.pid, signal.SIGINT)
     out, errors = owner.process.communicate(timeout=10)
     assert (out, errors, owner.process.returncode) == ("True\n", "", 0)
