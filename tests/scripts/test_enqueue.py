@@ -1,0 +1,428 @@
+"""enqueue.lua: jobs are stored, all of a call or none, and wait in the due sets of their kinds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from redisjobs.errors import IncompatibleQueueError, JobExistsError
+from redisjobs.record import decode_record
+
+if TYPE_CHECKING:
+    from tests.scripts.bench import Bench
+
+LATER = datetime(2035, 5, 17, 12, 30, 15, 123457, tzinfo=UTC)
+LATER_US = 2_063_017_815_123_457
+
+
+class TestWhatIsStored:
+    def test_a_job_has_its_record_and_waits_in_the_due_set_of_its_kind(self, bench: Bench) -> None:
+        (job,) = bench.jobs("email", payload=b"hello")
+        before = bench.clock.now_us
+        bench.store(job)
+        assert bench.codes == ["ok"]
+        stored = bench.snapshot()
+        assert set(stored) == {"jobs", "due:email", "kinds", "bell:email", "request:producer"}
+        assert stored["jobs"].value == {job.id.encode(): job.record}
+        assert stored["kinds"].value == {b"email"}
+        [(member, score)] = stored["due:email"].value
+        assert member == job.id.encode()
+        assert before <= score <= bench.clock.now_us
+
+    def test_only_the_number_of_the_call_expires_within_a_minute(self, bench: Bench) -> None:
+        bench.enqueue()
+        assert [key for key, it in bench.snapshot().items() if it.expires] == ["request:producer"]
+        assert 50 < bench.client.ttl(bench.keys.request("producer")) <= 60
+
+    def test_a_call_of_several_kinds_goes_to_several_due_sets(self, bench: Bench) -> None:
+        jobs = [*bench.jobs("a", 2), *bench.jobs("b", 3), *bench.jobs("c", 1)]
+        bench.store(*jobs)
+        assert [len(bench.waiting(kind)) for kind in ("a", "b", "c")] == [2, 3, 1]
+        assert bench.client.smembers(bench.keys.kinds) == {b"a", b"b", b"c"}
+        assert bench.stored_ids() == {job.id for job in jobs}
+
+    @pytest.mark.parametrize("id", ["1:2", "line\nbreak", "ключ", " {x} ", "%s*[", "'\"\\"])
+    def test_an_id_may_be_any_text(self, bench: Bench, id: str) -> None:
+        bench.register()
+        bench.enqueue(ids=[id])
+        assert bench.settle(*bench.take()) == []
+        with pytest.raises(JobExistsError) as refusal:
+            bench.enqueue(ids=[id])
+        assert refusal.value.ids == (id.strip(),)
+
+
+class TestAllOrNothing:
+    @pytest.mark.parametrize("place", [0, 63, 64, 299])
+    def test_one_id_that_waits_refuses_the_whole_call(self, bench: Bench, place: int) -> None:
+        (there,) = bench.enqueue()
+        stored = bench.snapshot()
+        jobs = [*bench.jobs(number=300), *bench.jobs("other")]
+        jobs[place] = jobs[place]._replace(id=there)
+        with pytest.raises(JobExistsError) as refusal:
+            bench.store(*jobs, producer="another")
+        assert refusal.value.ids == (there,)
+        assert bench.snapshot(bench.keys.request("another")) == stored
+
+    def test_an_id_of_another_kind_refuses_the_call(self, bench: Bench) -> None:
+        (there,) = bench.enqueue("a")
+        stored = bench.snapshot()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs("b", ids=["new", there]), producer="another")
+        assert bench.snapshot(bench.keys.request("another")) == stored
+
+    def test_an_id_that_is_held_refuses_the_call(self, bench: Bench) -> None:
+        bench.register()
+        (there,) = bench.enqueue()
+        bench.take()
+        stored = bench.snapshot()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs(ids=["new", there]), producer="another")
+        assert bench.snapshot(bench.keys.request("another")) == stored
+
+    @pytest.mark.parametrize("letter", [b"D", b"F", b"X", b"C"])
+    def test_an_id_that_has_ended_and_is_kept_refuses_the_call(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        (there,) = bench.enqueue()
+        bench.end(there, letter=letter)
+        stored = bench.snapshot()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs(ids=["new", there]), producer="another")
+        assert bench.snapshot(bench.keys.request("another")) == stored
+
+    def test_a_record_that_cannot_be_read_refuses_the_call(self, bench: Bench) -> None:
+        bench.client.hset(bench.keys.jobs, "junk", b"junk")
+        with pytest.raises(JobExistsError):
+            bench.enqueue(ids=["new", "junk"])
+        assert bench.stored_ids() == {"junk"}
+
+    def test_all_ids_that_exist_are_named(self, bench: Bench) -> None:
+        there = bench.enqueue(number=150)
+        jobs = [*bench.jobs(number=100), *bench.jobs(ids=there)]
+        with pytest.raises(JobExistsError) as refusal:
+            bench.store(*jobs)
+        assert refusal.value.ids == tuple(there)
+
+    def test_data_of_a_newer_release_is_not_touched(self, bench: Bench) -> None:
+        bench.client.hset(bench.keys.meta, "schema", 2)
+        stored = bench.snapshot()
+        with pytest.raises(IncompatibleQueueError, match="schema 2"):
+            bench.enqueue()
+        assert bench.codes == ["schema"]
+        assert bench.snapshot() == stored
+
+    def test_data_of_this_or_an_older_release_is_welcome(self, bench: Bench) -> None:
+        for version in (0, 1):
+            bench.client.hset(bench.keys.meta, "schema", version)
+            bench.enqueue()
+        assert len(bench.waiting()) == 2
+
+
+class TestRepetition:
+    def test_a_repeated_call_writes_nothing(self, bench: Bench) -> None:
+        jobs = bench.jobs(number=3)
+        bench.store(*jobs, number=1)
+        stored = bench.snapshot()
+        bench.store(*jobs, number=1)
+        assert bench.codes == ["again"]
+        assert bench.snapshot() == stored
+
+    def test_a_repeated_call_runs_nothing_twice_after_its_jobs_are_gone(self, bench: Bench) -> None:
+        bench.register(retention_us=0)
+        jobs = bench.jobs(number=3)
+        bench.store(*jobs, number=1)
+        bench.settle(*bench.take())
+        assert bench.stored_ids() == set()
+        bench.store(*jobs, number=1)
+        assert bench.codes == ["again"]
+        assert bench.stored_ids() == set()
+
+    def test_a_call_that_arrives_after_a_later_one_writes_nothing(self, bench: Bench) -> None:
+        bench.store(*bench.jobs(), number=10)
+        stored = bench.snapshot()
+        bench.store(*bench.jobs(), number=9)
+        assert bench.codes == ["again"]
+        assert bench.snapshot() == stored
+
+    def test_the_next_call_of_a_producer_is_carried_out(self, bench: Bench) -> None:
+        bench.store(*bench.jobs(), number=9)
+        bench.store(*bench.jobs(), number=10)
+        assert bench.codes == ["ok"]
+        assert len(bench.waiting()) == 2
+
+    def test_a_refusal_stands_when_its_call_arrives_again_after_the_way_is_free(
+        self, bench: Bench
+    ) -> None:
+        there = bench.enqueue(ids=["1\n2", "3"])
+        jobs = bench.jobs(ids=["new", *there])
+        for _ in range(2):
+            with pytest.raises(JobExistsError) as refusal:
+                bench.store(*jobs, producer="another", number=7)
+            assert refusal.value.ids == tuple(there)
+            bench.client.delete(bench.keys.jobs, bench.keys.due("email"))
+        assert bench.stored_ids() == set()
+
+    def test_a_call_before_a_refused_one_writes_nothing(self, bench: Bench) -> None:
+        there = bench.enqueue()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs(ids=there), producer="another", number=7)
+        bench.store(*bench.jobs(ids=["late"]), producer="another", number=6)
+        assert bench.codes == ["again"]
+        assert bench.stored_ids() == set(there)
+
+    def test_the_call_after_a_refused_one_is_carried_out(self, bench: Bench) -> None:
+        there = bench.enqueue()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs(ids=there), producer="another", number=7)
+        bench.store(*bench.jobs(ids=["new"]), producer="another", number=8)
+        assert bench.codes == ["ok"]
+
+    def test_a_remembered_refusal_names_a_hundred_ids(self, bench: Bench) -> None:
+        there = bench.enqueue(number=150)
+        jobs = bench.jobs(ids=there)
+        for named in (150, 100):
+            with pytest.raises(JobExistsError) as refusal:
+                bench.store(*jobs, producer="another", number=1)
+            assert refusal.value.ids == tuple(there[:named])
+
+    def test_a_refusal_is_remembered_for_a_minute_only(self, bench: Bench) -> None:
+        there = bench.enqueue()
+        with pytest.raises(JobExistsError):
+            bench.store(*bench.jobs(ids=there), producer="another")
+        assert 50 < bench.client.ttl(bench.keys.request("another")) <= 60
+
+    def test_a_call_knows_its_own_jobs_by_their_mark_when_its_number_is_forgotten(
+        self, bench: Bench
+    ) -> None:
+        jobs = bench.jobs(number=3)
+        bench.store(*jobs)
+        bench.client.delete(bench.keys.request("producer"))
+        stored = bench.snapshot()
+        bench.store(*jobs)
+        assert bench.codes == ["again"]
+        assert bench.snapshot() == stored
+
+    def test_a_call_knows_itself_by_the_last_of_its_jobs_that_is_left(self, bench: Bench) -> None:
+        bench.register(retention_us=0)
+        jobs = bench.jobs(number=3)
+        bench.store(*jobs)
+        bench.settle(*bench.take(limit=2))
+        bench.client.delete(bench.keys.request("producer"))
+        bench.store(*jobs)
+        assert bench.codes == ["again"]
+        assert bench.stored_ids() == {jobs[2].id}
+
+    def test_equal_jobs_of_two_producers_are_told_apart(self, bench: Bench) -> None:
+        created = datetime(2026, 1, 1, tzinfo=UTC)
+        mine, theirs = (
+            bench.jobs(ids=["invoice-7"], created_at=created, mark=mark)[0] for mark in (1, 2)
+        )
+        assert decode_record(mine.record) == decode_record(theirs.record)
+        bench.store(mine, producer="mine", number=1)
+        with pytest.raises(JobExistsError):
+            bench.store(theirs, producer="theirs", number=1)
+
+
+class TestRecordsPastTheirTime:
+    @pytest.mark.parametrize("letter", [b"D", b"F", b"X", b"L", b"C"])
+    def test_such_a_record_gives_way_and_leaves_nothing_behind(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        bench.register(retention_us=60_000_000, failed_retention_us=60_000_000)
+        (id,) = bench.enqueue()
+        delivery = bench.take()[0]
+        if letter == b"L":
+            bench.reap(max_losses=0)
+        else:
+            bench.settle(delivery, letter=letter)
+        bench.clock.advance(timedelta(seconds=59))
+        with pytest.raises(JobExistsError):
+            bench.enqueue(ids=[id])
+        bench.clock.advance(timedelta(seconds=1))
+        bench.enqueue(ids=[id], payload=b"new")
+        assert bench.codes == ["kind", "ok"]
+        assert bench.waiting() == [id]
+        assert bench.state(id) is None
+        assert not [key for key in bench.snapshot() if key.startswith("finished:")]
+        assert decode_record(bench.client.hget(bench.keys.jobs, id)).payload == b"new"
+
+    def test_such_a_record_of_another_kind_gives_way(self, bench: Bench) -> None:
+        bench.register(retention_us=60_000_000)
+        ids = [*bench.enqueue("a", 2), *bench.enqueue("b")]
+        bench.end(*ids[:2], kind="a")
+        bench.end(*ids[2:], kind="b")
+        bench.clock.advance(timedelta(minutes=1))
+        bench.enqueue("c", ids=[*ids, "new"])
+        assert bench.codes == ["kind", "ok"]
+        assert sorted(bench.answers[0][1:]) == [b"a", b"a", b"b"]
+        assert bench.waiting("c") == [*ids, "new"]
+        assert not [key for key in bench.snapshot() if key.startswith(("finished:", "state"))]
+
+    def test_a_record_over_a_limit_of_none_gives_way(self, bench: Bench) -> None:
+        (id,) = bench.enqueue()
+        bench.end(id)
+        bench.register(retention_limit=0)
+        bench.enqueue(ids=[id])
+        assert bench.waiting() == [id]
+
+    def test_one_that_is_not_past_its_time_refuses_the_call_for_all(self, bench: Bench) -> None:
+        bench.register(retention_us=60_000_000)
+        first, second = bench.enqueue(number=2)
+        bench.end(first)
+        bench.clock.advance(timedelta(minutes=1))
+        bench.end(second)
+        stored = bench.snapshot()
+        with pytest.raises(JobExistsError) as refusal:
+            bench.store(*bench.jobs(ids=[first, second, "new"]), producer="another")
+        assert refusal.value.ids == (second,)
+        assert bench.snapshot(bench.keys.request("another")) == stored
+
+    def test_a_job_that_waits_again_is_not_past_its_time_however_old(self, bench: Bench) -> None:
+        bench.register(retention_us=1, failed_retention_us=1)
+        (id,) = bench.enqueue()
+        bench.settle(*bench.take(), letter=b"P")
+        bench.clock.advance(timedelta(days=400))
+        with pytest.raises(JobExistsError):
+            bench.enqueue(ids=[id])
+
+    def test_the_question_for_kinds_writes_nothing(self, bench: Bench) -> None:
+        bench.register(retention_us=60_000_000)
+        (id,) = bench.enqueue()
+        bench.end(id)
+        bench.clock.advance(timedelta(minutes=1))
+        stored = bench.snapshot()
+        keys = bench.keys
+        fixed = [keys.jobs, keys.request("p"), keys.kinds, keys.state, keys.meta]
+        (job,) = bench.jobs(ids=[id])
+        reply = bench.call(
+            "enqueue",
+            [*fixed, keys.due("email"), keys.bell("email")],
+            *(1, 1, 1, 0, "email", 1, id, job.record, job.when),
+        )
+        assert reply == [b"kind", b"email"]
+        assert bench.snapshot() == stored
+
+
+class TestWhenAJobIsDue:
+    def test_a_run_at_in_the_past_counts_as_now(self, bench: Bench) -> None:
+        before = bench.clock.now_us
+        (id,) = bench.enqueue(run_at=datetime(1955, 11, 5, tzinfo=UTC))
+        score = bench.score(id)
+        assert score is not None
+        assert before <= score <= bench.clock.now_us
+
+    def test_a_run_at_in_the_past_does_not_jump_the_line(self, bench: Bench) -> None:
+        first = bench.enqueue()
+        late = bench.enqueue(run_at=datetime(2001, 1, 1, tzinfo=UTC))
+        last = bench.enqueue()
+        assert bench.waiting() == first + late + last
+
+    def test_a_run_at_is_kept_to_the_microsecond(self, bench: Bench) -> None:
+        (id,) = bench.enqueue(run_at=LATER)
+        assert bench.score(id) == LATER_US
+
+    def test_a_delay_counts_from_the_servers_clock(self, bench: Bench) -> None:
+        bench.clock.advance(timedelta(hours=-7))
+        before = bench.clock.now_us
+        (id,) = bench.enqueue(delay=timedelta(seconds=90))
+        score = bench.score(id)
+        assert score is not None
+        assert before <= score - 90_000_000 <= bench.clock.now_us
+
+    def test_no_job_is_due_before_its_run_at(self, bench: Bench) -> None:
+        ids = bench.enqueue(number=100, run_at=LATER)
+        assert min(bench.score(id) or 0 for id in ids) >= LATER_US
+
+    def test_jobs_of_many_calls_are_due_in_the_order_of_the_calls(self, bench: Bench) -> None:
+        ids = [f"{number:03}" for number in range(100, 0, -1)]
+        for id in ids:
+            bench.enqueue(ids=[id])
+        assert bench.waiting() == ids
+
+    def test_jobs_of_large_calls_are_due_in_the_order_of_the_calls(self, one_bench: Bench) -> None:
+        bench = one_bench
+        first = bench.enqueue(ids=[f"b-{number:04}" for number in range(2000)])
+        second = bench.enqueue(ids=[f"a-{number:04}" for number in range(2000)])
+        assert bench.waiting() == first + second
+
+    def test_jobs_of_one_call_are_due_in_its_order_whatever_their_ids(self, bench: Bench) -> None:
+        ids = [f"{number:03}" for number in range(300, 0, -1)]
+        assert bench.enqueue(ids=ids) == bench.waiting()
+
+    def test_jobs_of_one_call_for_one_later_instant_are_due_in_its_order(
+        self, bench: Bench
+    ) -> None:
+        ids = [f"{number:03}" for number in range(300, 0, -1)]
+        assert bench.enqueue(ids=ids, run_at=LATER) == bench.waiting()
+
+    def test_the_order_of_a_call_holds_across_its_kinds(self, bench: Bench) -> None:
+        jobs = [
+            *bench.jobs("a", ids=["3", "2"], run_at=LATER),
+            *bench.jobs("b", ids=["1", "0"], run_at=LATER),
+        ]
+        bench.store(*jobs)
+        scores = [bench.score(job.id, job.kind) or 0 for job in jobs]
+        assert all(earlier < later for earlier, later in pairwise(scores))
+
+    def test_ten_thousand_jobs_of_one_call_are_all_ready_at_once(self, real_bench: Bench) -> None:
+        bench = real_bench
+        bench.register()
+        ids = bench.enqueue(number=10_000)
+        claimed = [one.id for _ in range(10) for one in bench.claim(limit=1000).claims]
+        assert claimed == ids
+
+
+class TestBells:
+    @pytest.mark.parametrize(("ready", "tokens"), [(1, 1), (2, 2), (3, 3), (4, 3), (100, 3)])
+    def test_ready_jobs_ring_once_each_but_three_times_at_most(
+        self, bench: Bench, ready: int, tokens: int
+    ) -> None:
+        bench.enqueue(number=ready)
+        assert bench.tokens() == tokens
+
+    def test_tokens_do_not_pile_up_over_calls(self, bench: Bench) -> None:
+        for _ in range(10):
+            bench.enqueue()
+        assert bench.tokens() == 3
+
+    def test_each_kind_has_its_own_bell(self, bench: Bench) -> None:
+        bench.store(*bench.jobs("a", 2), *bench.jobs("b", delay=timedelta(hours=1)))
+        bench.enqueue("c", delay=timedelta(hours=2))
+        assert [bench.tokens(kind) for kind in ("a", "b", "c", "d")] == [2, 1, 1, 0]
+
+    def test_a_job_that_becomes_the_earliest_rings(self, bench: Bench) -> None:
+        bench.enqueue(delay=timedelta(hours=2))
+        bench.silence()
+        bench.enqueue(delay=timedelta(hours=1))
+        assert bench.tokens() == 1
+
+    def test_the_earliest_of_a_call_rings_wherever_it_stands(self, bench: Bench) -> None:
+        bench.enqueue(delay=timedelta(hours=2))
+        bench.silence()
+        bench.store(
+            *bench.jobs(delay=timedelta(hours=3)),
+            *bench.jobs(delay=timedelta(hours=1)),
+            *bench.jobs(delay=timedelta(hours=4)),
+        )
+        assert bench.tokens() == 1
+
+    def test_a_later_job_does_not_ring(self, bench: Bench) -> None:
+        bench.enqueue(delay=timedelta(hours=1))
+        bench.silence()
+        bench.enqueue(delay=timedelta(hours=2))
+        assert bench.tokens() == 0
+
+    def test_a_later_job_does_not_ring_behind_one_that_is_ready(self, bench: Bench) -> None:
+        bench.enqueue()
+        bench.silence()
+        bench.enqueue(delay=timedelta(hours=1))
+        assert bench.tokens() == 0
+
+    def test_a_ready_job_rings_behind_others(self, bench: Bench) -> None:
+        bench.enqueue(number=5)
+        bench.silence()
+        bench.enqueue()
+        assert bench.tokens() == 1
