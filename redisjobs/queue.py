@@ -11,7 +11,7 @@ from redisjobs.errors import InvalidJobError, JobExistsError, RedisJobsError
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.limits import MAX_JOBS_PER_CALL, normalise_id
-from redisjobs.operations import inspect, one_job
+from redisjobs.operations import one_job
 from redisjobs.operations.enqueue import enqueue
 from redisjobs.producers import Lanes, Ticket
 from redisjobs.record import EncodedJob, encode_job
@@ -181,10 +181,14 @@ class RedisQueue:
 
     def stats(self) -> Stats:
         """How many jobs of each kind wait, run and have ended, and which workers there are."""
+        from redisjobs.operations import inspect  # noqa: PLC0415 - a producer has no use for it
+
         return self.lines.run(lambda: inspect.stats(self.keys))
 
     def check(self) -> CheckReport:
         """The broken invariants that stored data can show: an empty list when the queue is sound."""
+        from redisjobs.operations import inspect  # noqa: PLC0415 - a producer has no use for it
+
         return self.lines.run(lambda: inspect.check(self.keys))
 
     def close(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import hiredis
@@ -144,6 +146,31 @@ class Line:
                 raise self._unavailable(reply, sent=len(replies) > 1)
         return replies
 
+    def begin_pop(self, keys: Sequence[bytes]) -> int | None:
+        """Sends a blocking pop of these lists and leaves it pending. Returns the socket to wait on, or None if the
+        connection has none (fakeredis): nothing was sent then.
+
+        Raises:
+            LineError: the server cannot be reached.
+        """
+        connection = self.connect()
+        if not isinstance(connection._sock, socket.socket):
+            return None
+        self._send(connection, [hiredis.pack_command(("BLPOP", *keys, 0))])
+        return connection._sock.fileno()
+
+    def end_pop(self) -> bool:
+        """Reads the reply of the pending pop. Returns whether a token came.
+
+        Raises:
+            LineError: the connection broke.
+        """
+        reply = self._receive(self.connect(), 1)[0]
+        if isinstance(reply, Exception):
+            self.close()
+            raise self._unavailable(reply, sent=False)
+        return reply is not None
+
     def _words(self, call: Call, *, whole: bool = False) -> tuple[Any, ...]:
         if call.script is None:
             return tuple(call.arguments)
@@ -154,14 +181,26 @@ class Line:
     def _round_trip(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         connection = self.connect()
         packed = [hiredis.pack_command(words) for words in commands]
+        self._send(connection, packed if len(packed) < 3 else [b"".join(packed)])
+        return self._receive(connection, len(packed))
+
+    def _send(self, connection: Any, packed: list[bytes]) -> None:
+        with self._closed_on_failure():
+            connection.send_packed_command(packed, check_health=False)
+
+    def _receive(self, connection: Any, count: int) -> list[Any]:
+        with self._closed_on_failure():
+            return [_read(connection) for _ in range(count)]
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        """What fails here leaves the connection in mid-reply: nobody may use it again."""
         try:
-            connection.send_packed_command(packed if len(packed) < 3 else [b"".join(packed)], check_health=False)
-            return [_read(connection) for _ in packed]
+            yield
         except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
             self.close()
             raise self._unavailable(err, sent=True) from None
         except BaseException:
-            # In mid-reply: nobody may use it again.
             self.close()
             raise
 

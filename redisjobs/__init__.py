@@ -1,0 +1,95 @@
+"""A distributed job queue for Python services that share one Redis or Valkey.
+
+Names are loaded when they are first used, so that a service that only enqueues loads no worker code.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from redisjobs._version import __version__
+
+if TYPE_CHECKING:
+    from redisjobs.context import CancelReason, Context
+    from redisjobs.errors import (
+        ConfigurationError,
+        EmbeddedServerError,
+        IncompatibleQueueError,
+        InvalidJobError,
+        JobExistsError,
+        JobNotFoundError,
+        KindExistsError,
+        LockLostError,
+        QueueFullError,
+        QueueUnavailableError,
+        RedisJobsError,
+        UnknownKindError,
+    )
+    from redisjobs.job import Job
+    from redisjobs.queue import Enqueued, JobQueue, RedisQueue
+    from redisjobs.retry import RetryableError
+    from redisjobs.states import Status
+    from redisjobs.worker import Worker
+
+_HOME = {
+    "CancelReason": "context",
+    "ConfigurationError": "errors",
+    "Context": "context",
+    "EmbeddedServerError": "errors",
+    "Enqueued": "queue",
+    "IncompatibleQueueError": "errors",
+    "InvalidJobError": "errors",
+    "Job": "job",
+    "JobExistsError": "errors",
+    "JobNotFoundError": "errors",
+    "JobQueue": "queue",
+    "KindExistsError": "errors",
+    "LockLostError": "errors",
+    "QueueFullError": "errors",
+    "QueueUnavailableError": "errors",
+    "RedisJobsError": "errors",
+    "RedisQueue": "queue",
+    "RetryableError": "retry",
+    "Status": "states",
+    "UnknownKindError": "errors",
+    "Worker": "worker",
+}
+
+__all__ = [  # noqa: RUF022 - sorted by what they are, and mirrored by a test
+    "__version__",
+    "CancelReason",
+    "ConfigurationError",
+    "Context",
+    "EmbeddedServerError",
+    "Enqueued",
+    "IncompatibleQueueError",
+    "InvalidJobError",
+    "Job",
+    "JobExistsError",
+    "JobNotFoundError",
+    "JobQueue",
+    "KindExistsError",
+    "LockLostError",
+    "QueueFullError",
+    "QueueUnavailableError",
+    "RedisJobsError",
+    "RedisQueue",
+    "RetryableError",
+    "Status",
+    "UnknownKindError",
+    "Worker",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"redisjobs.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

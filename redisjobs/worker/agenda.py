@@ -1,0 +1,95 @@
+"""When the pump is to do what. Pure: the time is handed in."""
+
+from __future__ import annotations
+
+from redisjobs.operations.claim import TIMEKEEPER_MS, Claimed
+from redisjobs.worker.settings import WorkerSettings
+
+# With plenty in the line, outcomes are settled this often, in batches.
+LINGER_S = 0.005
+# What is in the line this long without a handler beginning is stuck behind long jobs.
+STUCK_S = 0.1
+
+
+class Agenda:
+    """What the last claims told, and what follows for the next one.
+
+    Attributes:
+        hungry: due jobs may be there: claim as soon as there is room.
+        token_in_hand: a bell's token was taken; it must be used or put back.
+        keeps_done: whether records of DONE jobs are kept, so that their results must be sent.
+        emptying: the kind and id for whose last chance the worker empties itself.
+        stopped: a suspect found no free slot, so nothing is prefetched.
+        passed: how many suspects the last claim passed.
+    """
+
+    def __init__(self, settings: WorkerSettings, now: float) -> None:
+        self._poll_s = settings.poll_interval_s
+        self._reconcile_every_s = settings.beat_interval_s
+        self._next_claim_at = now
+        self._reconcile_at = now + self._reconcile_every_s
+        self._left_over = False
+        self.hungry = True
+        self.token_in_hand = False
+        self.keeps_done = True
+        self.emptying: tuple[str, str] | None = None
+        self.stopped = False
+        self.passed = 0
+        self.found_nothing = False
+
+    def claim_is_due(self, now: float) -> bool:
+        """Whether to ask for jobs, if there is room."""
+        return self.hungry or self.token_in_hand or now >= self._next_claim_at
+
+    def something_ended(self) -> None:
+        """A slot is free again: what was left over, or what the worker empties itself for, may be had now."""
+        if self._left_over or self.emptying is not None:
+            self.hungry = True
+
+    def token_came(self) -> None:
+        """The bell rang."""
+        self.token_in_hand = True
+
+    def claimed(self, claimed: Claimed, now: float) -> None:
+        """A claim was answered."""
+        self.token_in_hand = False
+        self.keeps_done = claimed.keeps_done
+        self.emptying = claimed.emptying
+        self.stopped = claimed.stopped
+        self.passed = claimed.passed
+        self._left_over = claimed.left_over
+        self.hungry = claimed.left_over and bool(claimed.claims)
+        self.found_nothing = not (
+            claimed.claims or claimed.left_over or claimed.passed or claimed.emptying is not None
+        )
+        pause_s = self._poll_s
+        if claimed.next_due_us is not None:
+            # Whoever minds a due time says so again before its word expires.
+            pause_s = min(pause_s, claimed.next_due_us / 1e6, TIMEKEEPER_MS / 2000)
+        self._next_claim_at = now + pause_s
+
+    def begin_anew(self, now: float) -> None:
+        """The worker has a new id, or may have missed something: what it knew of the queue proves nothing."""
+        self.hungry = True
+        self.emptying = None
+        self.found_nothing = False
+        self._reconcile_at = now + self._reconcile_every_s
+
+    def reconcile_is_due(self, now: float) -> bool:
+        """Whether to compare with the processing list."""
+        return now >= self._reconcile_at
+
+    def reconciled(self, now: float) -> None:
+        """The comparison was made."""
+        self._reconcile_at = now + self._reconcile_every_s
+
+    def sleep_s(self, now: float, *, has_room: bool, waiting: bool, unsettled: bool) -> float:
+        """How long nothing needs to be done unless something happens."""
+        until = self._reconcile_at
+        if has_room:
+            until = min(until, self._next_claim_at)
+        if waiting:
+            until = min(until, now + STUCK_S / 2)
+        if unsettled:
+            until = min(until, now + LINGER_S)
+        return max(0.0, until - now)

@@ -1,0 +1,259 @@
+"""Runs handlers: sync ones on threads, async ones on an event loop, all from one line of deliveries.
+
+A delivery runs when it has one of `concurrency` slots. The line and the slots are deques, whose appends and pops are
+atomic, so the path of a job takes no lock. What frees a slot looks at the line again, and what lengthens the line kicks:
+whichever comes second sees what the other did.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from redisjobs.attempt import Outcome, run, run_async
+from redisjobs.context import CancelReason, Context
+from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.loop import HandlerLoop
+from redisjobs.worker.wakeup import Wakeup
+
+GIVEN_BACK = Outcome(None)
+
+
+class Terms(NamedTuple):
+    """On what terms a handler runs: its context, until when one may begin (monotonic), and what `attempt.run` takes."""
+
+    context_of: Callable[[Delivery], Context]
+    lease_ends: Callable[[], float]
+    floor: timedelta
+    max_result: int
+
+
+class Crew:
+    """The handlers' threads and loop. `ended` fills with deliveries whose `outcome` is known, and `wakeup` is rung.
+
+    Attributes:
+        low_water: with more than this many deliveries in the line, an end wakes nobody: there is enough to do.
+        last_start: when a handler last began, by the monotonic clock.
+    """
+
+    def __init__(self, concurrency: int, terms: Terms, wakeup: Wakeup) -> None:
+        self._terms = terms
+        self._wakeup = wakeup
+        self._line: deque[Delivery] = deque()
+        self._slots: deque[None] = deque([None] * concurrency)
+        self._parked: deque[_Member] = deque()
+        self._waking = False
+        self._loop: HandlerLoop | None = None
+        self._loop_kicked = False
+        self.closed = False
+        self.ended: deque[Delivery] = deque()
+        self.low_water = 0
+        self.last_start = 0.0
+
+    # What the pump does.
+
+    def add(self, deliveries: list[Delivery]) -> None:
+        """Puts deliveries in the line, and sees that it is worked on."""
+        if self._loop is None and any(delivery.is_async for delivery in deliveries):
+            self._loop = HandlerLoop()
+        self._line.extend(deliveries)
+        self.kick()
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are in the line."""
+        return len(self._line)
+
+    def withdraw(self) -> list[Delivery]:
+        """Takes back what has not begun, in its order."""
+        withdrawn: deque[Delivery] = deque()
+        while True:
+            try:
+                withdrawn.appendleft(self._line.pop())
+            except IndexError:
+                return list(withdrawn)
+
+    def cancel(self, delivery: Delivery, reason: CancelReason) -> None:
+        """Cancels the run of a delivery: its context, and the task of an async handler. One that has not begun never will."""
+        delivery.cancelled = reason
+        if delivery.context is not None:
+            delivery.context.cancel(reason)
+        if delivery.is_async and self._loop is not None:
+            self._loop.call(_cancel_task, delivery)
+
+    def close(self, timeout_s: float) -> None:
+        """Ends the threads that are parked, and the loop. A thread in a handler is a daemon, and left behind."""
+        self.closed = True
+        while self._parked:
+            self._parked.pop().wake(None)
+        if self._loop is not None:
+            self._loop.stop(timeout_s)
+
+    # What whoever changes the line or the slots does.
+
+    def kick(self) -> None:
+        """Has the first delivery of the line begun, if a slot is free. Who begins one kicks for the next."""
+        if not self._slots or not self._line:
+            return
+        try:
+            first = self._line[0]
+        except IndexError:
+            return
+        if first.is_async and self._loop is not None:
+            if not self._loop_kicked:
+                self._loop_kicked = True
+                self._loop.call(self._take_on_loop)
+        elif not self._waking:
+            try:
+                self._slots.pop()
+            except IndexError:
+                return
+            self._waking = True
+            self._free_member().wake(None)
+
+    def _free_member(self) -> _Member:
+        try:
+            return self._parked.pop()
+        except IndexError:
+            return _Member(self)
+
+    def _begin_on_loop(self, delivery: Delivery) -> None:
+        assert self._loop is not None  # add() made it
+        delivery.task = self._loop.start(self._run_async(delivery))
+
+    def _end(self, delivery: Delivery, outcome: Outcome) -> None:
+        delivery.outcome = outcome
+        self.ended.append(delivery)
+        if self._wakeup.armed and len(self._line) <= self.low_water:
+            self._wakeup.wake()
+
+    def _may_begin(self, delivery: Delivery) -> bool:
+        """Whether its handler may begin now: the lock holds, by this machine's own clock."""
+        now = time.monotonic()
+        if now >= self._terms.lease_ends():
+            return False
+        self.last_start = delivery.started_at = now
+        delivery.context = self._terms.context_of(delivery)
+        return delivery.cancelled is None
+
+    # On a member's thread.
+
+    def member_awake(self) -> None:
+        """The member that was woken is there, and will kick for the next one."""
+        self._waking = False
+
+    def work(self, given: Delivery | None) -> bool:
+        """Runs `given`, then what is in the line. It begins with a slot; returns whether it has one still."""
+        line = self._line
+        while True:
+            if given is None:
+                try:
+                    given = line.popleft()
+                except IndexError:
+                    return True
+            if line and self._slots and not self._waking:
+                self.kick()
+            if not given.is_async:
+                self._run(given)
+            else:
+                # The slot goes to the loop with it.
+                assert self._loop is not None  # add() made it
+                self._loop.call(self._begin_on_loop, given)
+                try:
+                    self._slots.pop()
+                except IndexError:
+                    return False
+            given = None
+
+    def _run(self, delivery: Delivery) -> None:
+        terms = self._terms
+        if self._may_begin(delivery):
+            assert delivery.context is not None
+            outcome = run(delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result)
+            assert delivery.started_at is not None
+            delivery.seconds = time.monotonic() - delivery.started_at
+        else:
+            outcome = GIVEN_BACK
+        self._end(delivery, outcome)
+
+    def park(self, member: _Member, has_slot: bool) -> None:
+        """The member has nothing to do. It is parked before its slot is free: who holds a slot must find a thread."""
+        self._parked.append(member)
+        if has_slot:
+            self._slots.append(None)
+        self.kick()
+
+    # On the loop's thread.
+
+    def _take_on_loop(self) -> None:
+        self._loop_kicked = False
+        while self._line:
+            try:
+                self._slots.pop()
+            except IndexError:
+                return
+            if not self._begin_next():
+                self._slots.append(None)
+
+    def _begin_next(self) -> bool:
+        """With a slot: hands it to the first delivery of the line. False: there is none."""
+        try:
+            delivery = self._line.popleft()
+        except IndexError:
+            return False
+        if delivery.is_async:
+            self._begin_on_loop(delivery)
+        else:
+            self._free_member().wake(delivery)
+        return True
+
+    async def _run_async(self, delivery: Delivery) -> None:
+        terms = self._terms
+        if self._may_begin(delivery):
+            assert delivery.context is not None
+            outcome = await run_async(
+                delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
+            )
+            assert delivery.started_at is not None
+            delivery.seconds = time.monotonic() - delivery.started_at
+        else:
+            outcome = GIVEN_BACK
+        self._end(delivery, outcome)
+        if not self._begin_next():
+            self._slots.append(None)
+            self.kick()
+
+
+def _cancel_task(delivery: Delivery) -> None:
+    if delivery.task is not None and delivery.started_at is not None and delivery.outcome is None:
+        delivery.task.cancel()
+
+
+class _Member:
+    """A thread that runs sync handlers. A daemon: a hung handler must not hold the process."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._parked = threading.Lock()
+        self._parked.acquire()
+        self._given: Delivery | None = None
+        threading.Thread(target=self._live, name="redisjobs-handler", daemon=True).start()
+
+    def wake(self, given: Delivery | None) -> None:
+        """Hands it a slot, and with it a delivery or the first of the line."""
+        self._given = given
+        self._parked.release()
+
+    def _live(self) -> None:
+        while True:
+            self._parked.acquire()
+            given, self._given = self._given, None
+            if given is None:
+                self._crew.member_awake()
+            if self._crew.closed:
+                return
+            self._crew.park(self, self._crew.work(given))

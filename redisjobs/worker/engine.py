@@ -1,0 +1,120 @@
+"""The engine of a worker over Redis: what one `run()` is made of, and the order in which it starts and ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from redisjobs.operations.membership import Lapse
+from redisjobs.queue import RedisQueue
+from redisjobs.registry import Handlers
+from redisjobs.worker.crew import Crew, Terms
+from redisjobs.worker.heartbeat import Heartbeat
+from redisjobs.worker.incarnation import Life, Origin
+from redisjobs.worker.janitor import ChildDeath, Janitor
+from redisjobs.worker.outcomes import Clerk
+from redisjobs.worker.pump import Pump, Surroundings
+from redisjobs.worker.settings import WorkerSettings
+from redisjobs.worker.shutdown import Shutdown
+from redisjobs.worker.wakeup import Wakeup
+
+# A janitor's or a pump's wait for a reply; the heartbeat's is shorter with a short lease.
+_LONGEST_WAIT_S = 5.0
+
+
+class Engine:
+    """Pump, heartbeat, janitor and crew of one run."""
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        handlers: Handlers,
+        settings: WorkerSettings,
+        origin: Origin,
+        shutdown: Shutdown,
+        logger: logging.Logger,
+        *,
+        burst: bool,
+    ) -> None:
+        # A wait is a third of the lease at most: a connection that is half open must not cost the lease.
+        wait_s = min(_LONGEST_WAIT_S, settings.beat_interval_s)
+        line = queue.lines.new_line
+        self._shutdown = shutdown
+        self._logger = logger
+        self.wakeup = Wakeup()
+        life = Life(origin, handlers, settings)
+        clerk = Clerk(queue.name, handlers, logger)
+        terms = Terms(
+            lambda delivery: clerk.context_of(delivery, life.current.worker_id),
+            lambda: life.current.lease_ends,
+            settings.min_retry_backoff,
+            queue.settings.max_result,
+        )
+        self._crew = Crew(settings.concurrency, terms, self.wakeup)
+        self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger)
+        self.heartbeat = Heartbeat(
+            queue.keys, line(wait_s), life, logger,
+            on_dead=self._reap, on_lost=self.wakeup.wake, on_beat=self.wakeup.wake if burst else _nothing,
+        )  # fmt: skip
+        around = Surroundings(
+            queue.keys, queue.settings, handlers, life, self._crew, clerk, self.wakeup, shutdown, logger
+        )
+        self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)
+        self._rest_after_beat = 0
+        self._failure: BaseException | None = None
+
+    def run(self, dead_siblings: Sequence[ChildDeath] = ()) -> None:
+        """Blocks until the worker is stopped, or its burst is over.
+
+        Raises:
+            ConfigurationError: Redis is there, but cannot be used.
+            IncompatibleQueueError: the queue holds data of a newer release.
+        """
+        self._shutdown.on_request(self.wakeup.wake)
+        self._pump.register()
+        if self._shutdown.requested:
+            return
+        for death in dead_siblings:
+            self.janitor.tell(death)
+        pump = threading.Thread(target=self._run_pump, name="redisjobs-pump", daemon=True)
+        try:
+            self.heartbeat.start()
+            self.janitor.start()
+            self.janitor.wait_until_idle()
+            pump.start()
+            while pump.is_alive():
+                pump.join(0.5)  # a timed join lets signals in
+        finally:
+            self.heartbeat.stop()
+            self.janitor.stop()
+            self._crew.close(0.5)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run_pump(self) -> None:
+        try:
+            self._pump.run()
+        except BaseException as err:
+            self._failure = err
+            self._logger.exception("the worker cannot go on")
+
+    def _reap(self, dead: list[Lapse]) -> None:
+        for lapse in dead:
+            self.janitor.tell(lapse)
+
+    def _may_rest(self) -> bool:
+        """Whether a burst has looked at the others' leases since it found nothing, and waited for its verdict on them."""
+        if self._rest_after_beat == 0:
+            self._rest_after_beat = self.heartbeat.beats + 1
+            self.heartbeat.beat_soon()
+        if self.heartbeat.beats < self._rest_after_beat:
+            return False
+        if self.heartbeat.suspects or self.janitor.busy:
+            self._rest_after_beat = 0
+            return False
+        return True
+
+
+def _nothing() -> None:
+    pass

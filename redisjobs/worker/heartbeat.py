@@ -1,0 +1,120 @@
+"""The heartbeat: prolongs the lease, and learns whose leases have lapsed. Its thread and connection do nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from redisjobs.errors import LockLostError, RedisJobsError
+from redisjobs.keys import Keys
+from redisjobs.operations.membership import Lapse, beat
+from redisjobs.transport import Line, LineError, drive
+from redisjobs.worker.incarnation import Life
+from redisjobs.worker.lapse import LapseJudge
+
+# After a beat that failed: at once again, but not in a busy loop.
+_AGAIN_S = 0.05
+
+
+class Heartbeat:
+    """Beats every third of the lease until it is stopped.
+
+    Args:
+        on_dead: takes the lapses that this worker has judged to be deaths.
+        on_lost: called when Redis does not know this worker (any more).
+        on_beat: called after each beat that reached Redis.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        line: Line,
+        life: Life,
+        logger: logging.Logger,
+        on_dead: Callable[[list[Lapse]], None],
+        on_lost: Callable[[], None],
+        on_beat: Callable[[], None],
+    ) -> None:
+        self._keys = keys
+        self._line = line
+        self._life = life
+        self._logger = logger
+        self._on_dead = on_dead
+        self._on_lost = on_lost
+        self._on_beat = on_beat
+        self._judge = LapseJudge(life.settings.lease_s)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._failing = False
+        self.beats = 0
+        self._thread = threading.Thread(target=self._live, name="redisjobs-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begins to beat. The worker is registered."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._life.settings.lease_s)
+        self._line.close()
+
+    def beat_soon(self) -> None:
+        """Has the next beat come now."""
+        self._wake.set()
+
+    @property
+    def suspects(self) -> bool:
+        """Whether a lease is lapsed that is not judged yet."""
+        return self._judge.suspects
+
+    def _live(self) -> None:
+        interval_s = self._life.settings.beat_interval_s
+        while not self._stopping:
+            began = time.monotonic()
+            pause_s = interval_s if self._beat(began) else min(_AGAIN_S, interval_s / 4)
+            self._wake.wait(max(0.0, began + pause_s - time.monotonic()))
+            self._wake.clear()
+
+    def _beat(self, began: float) -> bool:
+        """One beat. Returns whether it reached Redis."""
+        incarnation = self._life.current
+        if incarnation.lost:
+            return True  # the pump is about to take a new id
+        try:
+            seen = drive(
+                beat(self._keys, incarnation.worker_id, self._life.settings.lease_us, self._life.changed_info()),
+                self._line,
+            )
+        except LockLostError:
+            self._judge.forget()
+            incarnation.lost = True
+            self._on_lost()
+            return True
+        except RedisJobsError as err:
+            self._judge.forget()
+            self._report(err)
+            return False
+        self._life.prolonged(incarnation, began)
+        self._report(None)
+        if seen.own_lapsed:
+            self._judge.forget()
+        elif dead := self._judge.dead(seen.lapses, time.monotonic()):
+            self._on_dead(dead)
+        self.beats += 1  # last: who waits for this beat finds its verdict told
+        self._on_beat()
+        return True
+
+    def _report(self, err: RedisJobsError | None) -> None:
+        """Logs the first failure of a row, and its end."""
+        if err is not None and not self._failing:
+            self._logger.warning("the heartbeat failed, trying again: %s", err)
+        elif err is None and self._failing:
+            self._logger.info("the heartbeat is back")
+        self._failing = err is not None
+        if err is not None and not isinstance(err, LineError):
+            self._line.close()

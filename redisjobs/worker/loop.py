@@ -1,0 +1,69 @@
+"""The event loop of async handlers, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+_LOGGER = logging.getLogger("redisjobs.worker")
+
+
+class HandlerLoop:
+    """A loop that goes on whatever a handler does, also after a SystemExit in one of its sub-tasks."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="redisjobs-loop", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        while not self._stopping:
+            try:
+                self._loop.run_forever()
+            except BaseException as err:  # noqa: BLE001 - a SystemExit in a sub-task ends only that task
+                _LOGGER.warning("an async handler's sub-task raised %r; the loop goes on", err)
+        self._end_tasks()
+        self._loop.close()
+
+    def _end_tasks(self) -> None:
+        """Cancels what is left, and lets it clean up for a moment."""
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=0.2))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        except BaseException as err:  # noqa: BLE001 - the process is about to end; nothing may hold it
+            _LOGGER.debug("ending the loop: %r", err)
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Has the loop call a function, from any thread. Does nothing once it is closed."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            if not self._stopping:
+                raise
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts a task. On the loop's thread only."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Runs a coroutine on the loop and waits for it, from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends the loop and waits for its thread, unless a handler blocks it."""
+        self._stopping = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout_s)

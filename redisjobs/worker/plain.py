@@ -1,0 +1,87 @@
+"""Serving a plain `JobQueue` of somebody else's: as many threads as there are slots poll its `dequeue`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from redisjobs.context import Context
+from redisjobs.job import Job
+from redisjobs.queue import JobQueue
+from redisjobs.registry import Handlers
+from redisjobs.worker.loop import HandlerLoop
+from redisjobs.worker.settings import WorkerSettings
+from redisjobs.worker.shutdown import Shutdown
+
+
+class PlainRunner:
+    """Polls a queue of which nothing is known but `enqueue` and `dequeue`."""
+
+    def __init__(
+        self, queue: JobQueue, handlers: Handlers, settings: WorkerSettings, shutdown: Shutdown, logger: logging.Logger
+    ) -> None:
+        self._queue = queue
+        self._handlers = handlers
+        self._settings = settings
+        self._shutdown = shutdown
+        self._logger = logger
+        self._loop: HandlerLoop | None = None
+        self._loop_lock = threading.Lock()
+
+    def run(self, *, burst: bool) -> None:
+        """Works until the worker is stopped or, in a burst, until no thread finds a job."""
+        threads = [
+            threading.Thread(target=self._poll, args=(burst,), name="redisjobs-handler", daemon=True)
+            for _ in range(self._settings.concurrency)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive() and not self._shutdown.is_over():
+                # A timed join lets signals in.
+                thread.join(min(0.5, self._shutdown.next_stage_in()))
+        if self._loop is not None:
+            self._loop.stop(0.5)
+
+    def _poll(self, burst: bool) -> None:
+        while not self._shutdown.requested:
+            kinds = self._handlers.kinds
+            try:
+                found = bool(kinds) and self._queue.dequeue(kinds, self._attempt)
+            except Exception:
+                self._logger.exception("dequeue failed, trying again")
+                self._shutdown.wait(self._settings.poll_interval_s)
+                continue
+            if not found:
+                if burst:
+                    return
+                self._shutdown.wait(self._settings.poll_interval_s)
+
+    def _attempt(self, ctx: Context, job: Job) -> Job:
+        handler = self._handlers.get(job.kind)
+        if handler is None:
+            raise LookupError(f"the queue handed out a job of kind {job.kind!r}, which was not asked for")
+        now, floor = datetime.now(UTC), self._settings.min_retry_backoff
+        if handler.is_async:
+            self._loop_for_handlers().run(job.attempt_async(ctx, now, handler.fn, min_backoff=floor))  # type: ignore[arg-type]
+        else:
+            job.attempt(ctx, now, handler.fn, min_backoff=floor)  # type: ignore[arg-type]
+        self._logger.log(
+            logging.DEBUG if job.last_error is None else logging.WARNING, "job %s (%s) is %s%s", job.id, job.kind,
+            job.status, f": {job.last_error}" if job.last_error else "",
+            extra={"job_id": job.id, "job_kind": job.kind, "attempt": job.attempts_done},
+        )  # fmt: skip
+        return job
+
+    def _loop_for_handlers(self) -> HandlerLoop:
+        with self._loop_lock:
+            if self._loop is None:
+                self._loop = HandlerLoop()
+            return self._loop
+
+
+def is_job_queue(queue: object, methods: Sequence[str] = ("enqueue", "dequeue")) -> bool:
+    """Whether an object has the two methods."""
+    return all(callable(getattr(queue, method, None)) for method in methods)

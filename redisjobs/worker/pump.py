@@ -1,0 +1,426 @@
+"""The pump: the one thread that claims and settles. No handler can block it.
+
+It takes turns: collect what has ended, decide, then one round trip (settle and claim together) or sleep. What it holds is
+decided in `held`, how much to claim in `capacity`, when in `agenda`; here is the order of things, and what happens when
+Redis does not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from redisjobs.context import CancelReason
+from redisjobs.errors import IncompatibleQueueError, InvalidJobError, LockLostError, RedisJobsError
+from redisjobs.keys import Keys
+from redisjobs.operations.claim import Claimed, ClaimRequest, claim
+from redisjobs.operations.giving_back import release
+from redisjobs.operations.membership import held as listed_for
+from redisjobs.operations.membership import register, unregister
+from redisjobs.operations.operation import join
+from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
+from redisjobs.registry import Handlers
+from redisjobs.settings import QueueSettings
+from redisjobs.transport import Line, LineError, drive
+from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
+from redisjobs.worker.bell import Bell
+from redisjobs.worker.capacity import Capacity, Pace, Room
+from redisjobs.worker.crew import Crew
+from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.held import Held, id_of
+from redisjobs.worker.incarnation import Incarnation, Life
+from redisjobs.worker.outcomes import Clerk
+from redisjobs.worker.shutdown import Shutdown
+from redisjobs.worker.wakeup import Wakeup
+
+
+class Surroundings(NamedTuple):
+    """What the pump works with and does not make itself."""
+
+    keys: Keys
+    queue_settings: QueueSettings
+    handlers: Handlers
+    life: Life
+    crew: Crew
+    clerk: Clerk
+    wakeup: Wakeup
+    shutdown: Shutdown
+    logger: logging.Logger
+
+
+class Pump:
+    """Moves jobs between Redis and the crew, until the shutdown is complete or, in a burst, until nothing is left.
+
+    Args:
+        line: for commands, bell_line: for the blocking pop. No other thread uses them.
+        may_rest: in a burst, whether what else the worker does (looking for dead workers) is done, too.
+    """
+
+    def __init__(
+        self, around: Surroundings, line: Line, bell_line: Line, may_rest: Callable[[], bool] | None = None
+    ) -> None:
+        self._around = around
+        self._line = line
+        self._bell = Bell(bell_line, around.wakeup)
+        self._may_rest = may_rest
+        settings, now = around.life.settings, time.monotonic()
+        self._held = Held()
+        self._agenda = Agenda(settings, now)
+        self._capacity = Capacity(settings.concurrency, settings.prefetch)
+        self._pace = Pace(now)
+        self._ghosts: dict[str, str] = {}  # deliveries that were lost and still run, by their ids
+        self._lost_ids: list[str] = []
+        self._rotation, self._version = 0, 0
+        self._added_at = self._exchanged_at = now
+        self._winding_down = self._cancelled = self._looked_again = False
+        self.refused = 0
+
+    # ------------------------------------------------------------------ its life
+
+    def register(self) -> None:
+        """Enters the worker, however long Redis is away. Comes back without it if the worker is stopped meanwhile.
+
+        Raises:
+            ConfigurationError: Redis is there, but cannot be used.
+            IncompatibleQueueError: the queue holds data of a newer release.
+        """
+        shutdown = self._around.shutdown
+        try:
+            self._persist(
+                partial(self._register, self._around.life.current),
+                worth_it=lambda err: isinstance(err, LineError),
+                enough=lambda: shutdown.requested,
+            )
+        except LineError:
+            if not shutdown.requested:
+                raise
+
+    def run(self) -> None:
+        """Works until the worker is stopped."""
+        try:
+            while not self._is_finished():
+                self._turn()
+            self._persist(self._leave)
+        except RedisJobsError as err:
+            self._around.logger.warning("leaving without a word, its jobs wait for a reaper: %s", err)
+        finally:
+            self._bell.close()
+            self._line.close()
+
+    def _is_finished(self) -> bool:
+        shutdown = self._around.shutdown
+        if shutdown.requested:
+            return shutdown.is_over() or not (len(self._held) or self._around.crew.ended)
+        if self._may_rest is None or len(self._held) or self._around.crew.ended:
+            return False
+        if not (self._agenda.found_nothing or not self._around.handlers.kinds) or not self._may_rest():
+            return False
+        if not self._looked_again:
+            # What was taken from dead workers meanwhile is to be run, too.
+            self._looked_again = True
+            self._agenda.begin_anew(time.monotonic())
+            return not self._around.handlers.kinds
+        return True
+
+    def _turn(self) -> None:
+        around = self._around
+        try:
+            self._collect()
+            if around.handlers.version != self._version:
+                self._version = around.handlers.version
+                self._agenda.hungry = True
+            if around.life.current.lost:
+                self._begin_anew()
+            if around.shutdown.requested:
+                self._wind_down()
+            if self._agenda.reconcile_is_due(time.monotonic()):
+                self._reconcile()
+            self._release()
+            if not self._exchange():
+                self._sleep()
+        except LockLostError:
+            around.life.current.lost = True
+        except RedisJobsError as err:
+            around.logger.warning("Redis does not answer as it should, trying again: %s", err)
+            self._bell.close()
+            self._line.close()
+            self._persist(self._recover)
+            around.logger.info("Redis answers again")
+
+    def _persist(
+        self,
+        step: Callable[[], None],
+        worth_it: Callable[[BaseException], bool] = lambda err: isinstance(err, RedisJobsError),
+        enough: Callable[[], bool] | None = None,
+    ) -> None:
+        """Does a step, and again with back-off until it succeeds or the shutdown's time is over."""
+        shutdown = self._around.shutdown
+
+        def stop(_: RetryCallState) -> bool:
+            return shutdown.is_over() if enough is None else enough()
+
+        Retrying(
+            retry=retry_if_exception(worth_it),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            stop=stop,
+            sleep=shutdown.pause,
+            reraise=True,
+        )(step)
+
+    def _recover(self) -> None:
+        """After a call that failed: what was said and what was heard may differ."""
+        try:
+            self._collect()
+            self._reconcile()
+        except RedisJobsError:
+            self._line.close()
+            raise
+
+    # ------------------------------------------------------------------ one turn
+
+    def _collect(self) -> None:
+        """Takes over what the crew has ended."""
+        around, counts = self._around, Counter[str]()
+        ended = around.crew.ended
+        while ended:
+            delivery = ended.popleft()
+            outcome = delivery.outcome
+            assert outcome is not None  # the crew sets it before
+            self._ghosts.pop(delivery.name, None)
+            if outcome.status is None:
+                kept = self._held.give_back(delivery)
+            else:
+                counts[delivery.kind] += 1
+                settlement = around.clerk.settlement(delivery, outcome, keeps_done=self._agenda.keeps_done)
+                kept = self._held.ended(delivery, settlement)
+            if kept:
+                around.clerk.log_outcome(delivery, outcome)
+            elif delivery.started_at is not None:
+                self._refuse(delivery)
+            self._agenda.something_ended()
+        self._pace.ended(counts, time.monotonic())
+
+    def _refuse(self, delivery: Delivery) -> None:
+        self.refused += 1
+        self._around.clerk.log_lost(delivery)
+
+    def _exchange(self) -> bool:
+        """Settles and claims, in one round trip. False: there was nothing to say."""
+        around, now = self._around, time.monotonic()
+        settlements = self._held.unsettled[:MOST_OUTCOMES]
+        request = self._claim_request(now, along=bool(settlements))
+        plenty = around.crew.waiting > around.crew.low_water
+        if settlements and request is None and plenty and now - self._exchanged_at < LINGER_S:
+            settlements = []
+        if request is None and not settlements:
+            return False
+        self._exchanged_at = now
+        worker_id = around.life.current.worker_id
+        if request is None:
+            refused = drive(settle(around.keys, worker_id, settlements), self._line)
+            claimed = None
+        elif not settlements:
+            refused, claimed = [], drive(claim(around.keys, request), self._line)
+        else:
+            both = join(settle(around.keys, worker_id, settlements), claim(around.keys, request))
+            refused, claimed = drive(both, self._line)
+        self._held.settled(settlements)
+        for settlement in refused:
+            self._log_refused(settlement)
+        if claimed is not None:
+            self._take(claimed)
+        return True
+
+    def _log_refused(self, settlement: Settlement) -> None:
+        self.refused += 1
+        self._around.logger.warning(
+            "job %s (%s): the lock was lost, its outcome is not recorded", id_of(settlement.delivery), settlement.kind,
+            extra={
+                "job_id": id_of(settlement.delivery), "job_kind": settlement.kind,
+                "attempt": settlement.attempts_done, "queue_name": self._around.keys.name,
+            },
+        )  # fmt: skip
+
+    def _room(self, kinds: Sequence[str]) -> Room:
+        """What there is room for: nothing, where the worker winds down, runs a job alone, or is past its lease."""
+        lease_holds = time.monotonic() < self._around.life.current.lease_ends
+        if self._winding_down or not kinds or not lease_holds or self._held.runs_alone:
+            return Room(0, 0, ())
+        occupied = self._held.open_count + len(self._ghosts)
+        room = self._capacity.room(occupied, self._around.crew.waiting, kinds, self._pace)
+        if self._agenda.stopped or self._agenda.emptying is not None:
+            room = Room(room.free, room.free, [0] * len(kinds))
+        return room
+
+    def _claim_request(self, now: float, *, along: bool) -> ClaimRequest | None:
+        """What to ask for, if it is time, or along with a settle, which makes it cheap."""
+        if not (along or self._agenda.claim_is_due(now)):
+            return None
+        around, kinds = self._around, self._kinds_in_turn()
+        room = self._room(kinds)
+        crew = around.crew
+        if room.limit == 0 or (room.free == 0 and crew.waiting > crew.low_water):
+            if not self._agenda.token_in_hand or not kinds:
+                return None
+            room = Room(0, 0, ())  # puts the token back
+        settings = around.life.settings
+        guarded = self._held.count_of_losses(settings.max_losses - 1)
+        return ClaimRequest(
+            around.life.current.worker_id, kinds, room.limit, room.free, settings.max_losses,
+            settings.most_guarded - guarded, room.ahead, self._agenda.passed, self._agenda.emptying,
+            list(self._ghosts.values()),
+        )  # fmt: skip
+
+    def _kinds_in_turn(self) -> Sequence[str]:
+        """Each claim begins with another kind."""
+        kinds = self._around.handlers.kinds
+        self._rotation = (self._rotation + 1) % max(1, len(kinds))
+        return kinds[self._rotation :] + kinds[: self._rotation]
+
+    def _take(self, claimed: Claimed) -> None:
+        around, deliveries = self._around, list[Delivery]()
+        for one in claimed.claims:
+            try:
+                deliveries.append(around.clerk.delivery(claimed.token, one, alone=claimed.alone))
+            except (InvalidJobError, IncompatibleQueueError) as err:
+                delivery, settlement = around.clerk.unreadable(claimed.token, one, err)
+                self._held.claimed([delivery])
+                self._held.ended(delivery, settlement)
+        now = time.monotonic()
+        self._agenda.claimed(claimed, now)
+        if deliveries:
+            self._held.claimed(deliveries)
+            self._added_at = now
+            around.crew.low_water = self._capacity.low_water(around.handlers.kinds, self._pace)
+            around.crew.add(deliveries)
+
+    def _sleep(self) -> None:
+        around, crew = self._around, self._around.crew
+        kinds = around.handlers.kinds
+        room = self._room(kinds)
+        self._give_back_what_is_stuck(time.monotonic())
+        if room.free and self._agenda.emptying is None:
+            self._bell.listen([around.keys.bell(kind) for kind in kinds])
+        around.wakeup.armed = True
+        if crew.ended and crew.waiting <= crew.low_water:
+            return
+        seconds = self._agenda.sleep_s(
+            time.monotonic(),
+            has_room=room.limit > 0,
+            waiting=crew.waiting > 0,
+            unsettled=bool(crew.ended) or bool(self._held.unsettled),
+        )
+        if self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
+            self._agenda.token_came()
+
+    def _give_back_what_is_stuck(self, now: float) -> None:
+        """What was prefetched and is behind long jobs can run elsewhere."""
+        crew = self._around.crew
+        if crew.waiting and now - max(crew.last_start, self._added_at) > STUCK_S:
+            for delivery in crew.withdraw():
+                self._held.give_back(delivery)
+            self._pace.forget(now)
+
+    # ------------------------------------------------------------------ keeping both sides the same
+
+    def _register(self, incarnation: Incarnation) -> None:
+        around, began = self._around, time.monotonic()
+        operation = register(
+            around.keys, incarnation.worker_id, around.life.settings.lease_us, around.life.info(),
+            around.queue_settings.to_store, self._lost_ids,
+        )  # fmt: skip
+        drive(operation, self._line)
+        around.life.prolonged(incarnation, began)
+        self._lost_ids = []
+
+    def _release(self) -> None:
+        names = self._held.to_release
+        if names:
+            around = self._around
+            worker_id = around.life.current.worker_id
+            drive(release(around.keys, worker_id, names, around.handlers.kinds), self._line)
+            self._held.released(names)
+
+    def _reconcile(self) -> None:
+        """Compares the processing list with what is held, and mends both. Between two of the pump's own round trips: from
+        another thread a claim in flight would look like an orphan."""
+        around = self._around
+        worker_id = around.life.current.worker_id
+        result = self._held.reconcile(drive(listed_for(around.keys, worker_id), self._line))
+        self._lose(result.lost, result.dropped)
+        if result.orphans:
+            around.logger.info("giving %d jobs back whose claim was not heard", len(result.orphans))
+            drive(release(around.keys, worker_id, result.orphans, around.handlers.kinds), self._line)
+        self._agenda.reconciled(time.monotonic())
+
+    def _lose(self, lost: Sequence[Delivery], dropped: Sequence[str], *, keep_losses: bool = False) -> None:
+        """These are not this worker's any more. Their ids are named at the next registration, if there is one."""
+        self._lost_ids += dropped
+        for delivery in lost:
+            running = delivery.started_at is not None and delivery.outcome is None
+            if running:
+                self._ghosts[delivery.name] = delivery.id
+            if not (running and keep_losses):
+                self._lost_ids.append(delivery.id)
+            self._around.crew.cancel(delivery, CancelReason.LEASE_LOST)
+
+    def _begin_anew(self) -> None:
+        """Redis does not know this worker any more: it was silent for longer than its lease, and others took its jobs."""
+        around = self._around
+        old = around.life.current.worker_id
+        result = self._held.lose_all()
+        self._lose(result.lost, result.dropped, keep_losses=around.life.burned_the_time())
+        around.crew.withdraw()
+        around.logger.warning(
+            "worker %s lost its lease, and with it %d jobs; it goes on under a new id", old,
+            len(result.lost) + len(result.dropped),
+        )  # fmt: skip
+        left = drive(listed_for(around.keys, old), self._line)
+        if left:
+            drive(release(around.keys, old, left, around.handlers.kinds), self._line)
+        drive(unregister(around.keys, old), self._line)
+        # The heartbeat follows only when the new one is registered.
+        incarnation = around.life.next_incarnation()
+        self._persist(partial(self._register, incarnation))
+        around.life.current = incarnation
+        self._agenda.begin_anew(time.monotonic())
+
+    # ------------------------------------------------------------------ its end
+
+    def _wind_down(self) -> None:
+        """Gives back what has not begun, waits for what runs, then cancels it, then leaves it behind."""
+        around = self._around
+        if not self._winding_down:
+            self._winding_down = True
+            for delivery in around.crew.withdraw():
+                self._held.give_back(delivery)
+            # A claim of nothing: a due time that this worker minds becomes another's.
+            self._agenda.token_came()
+        if around.shutdown.handlers_time_is_over() and not self._cancelled:
+            self._cancelled = True
+            if self._held.open_count:
+                around.logger.warning("%d handlers did not end in time: cancelling them", self._held.open_count)
+            for delivery in self._held.open:
+                around.crew.cancel(delivery, CancelReason.SHUTDOWN)
+
+    def _leave(self) -> None:
+        """Settles and gives back what is left, and has the worker forgotten."""
+        around = self._around
+        self._collect()
+        for delivery in list(self._held.open):
+            self._held.give_back(delivery)
+        self._release()
+        worker_id = around.life.current.worker_id
+        while settlements := self._held.unsettled[:MOST_OUTCOMES]:
+            for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
+                self._log_refused(settlement)
+            self._held.settled(settlements)
+        if drive(unregister(around.keys, worker_id), self._line):
+            self._reconcile()
+            drive(unregister(around.keys, worker_id), self._line)
