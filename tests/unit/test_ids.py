@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,11 +56,23 @@ def test_each_id_is_greater_than_the_one_before_whatever_the_clock_does(
 
 
 def test_ids_go_on_rising_where_the_counter_wraps() -> None:
-    source = IdSource(lambda: 7, lambda size: WRAPS_SOON)
+    clock = iter([8, 8, 8, 16])
+    source = IdSource(lambda: next(clock), lambda size: WRAPS_SOON)
     ids = [source.next() for _ in range(4)]
     assert ids == sorted(set(ids))
+    assert int(ids[-1], 16) >> 56 == 16  # the carry went no further than it had to
 
 
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    """Threads take turns as often as they can, so that a race shows."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval_s)
+
+
+@pytest.mark.usefixtures("eager_switching")
 def test_threads_never_get_the_same_id() -> None:
     made: list[list[str]] = [[] for _ in range(4)]
     start = threading.Barrier(4)

@@ -91,6 +91,7 @@ def test_the_markdown_has_each_letter_each_transition_and_the_diagram() -> None:
     assert "| held | reap | waiting |" in lines
     assert "| held | settle done (no record kept) | absent |" in lines
     assert "    held --> waiting: settle retry, release, reap" in lines
+    assert "    held --> absent: an end without a record" in lines
     rows = [line for line in lines if line.startswith("| ") and "---" not in line]
     assert len(rows) == len(STATE_LETTERS) + len(Place) + len(TRANSITIONS) + 3
     diagram = lines[lines.index("```mermaid") :]
