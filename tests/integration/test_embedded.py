@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from redisjobs import embedded
 from redisjobs.embedded import EmbeddedServer, find_executable, packaged_executable, server_url
@@ -69,6 +72,12 @@ class Owner:
         self.server_pid, self.watchdog_pid = int(pid), int(watchdog)
         self.directory = Path(directory)
 
+    def server_is_left_over(self) -> bool:
+        """The test has failed, and no later one shall pay for it."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not runs(self.server_pid), "the server ends", timeout=3)
+        return runs(self.server_pid)
+
     def nothing_is_left(self) -> bool:
         return not (runs(self.server_pid) or runs(self.watchdog_pid) or self.directory.exists())
 
@@ -80,6 +89,8 @@ def owners() -> Iterator[list[Owner]]:
     for owner in owners:
         owner.process.kill()
         owner.process.communicate()
+        if owner.server_is_left_over():
+            os.kill(owner.server_pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -233,7 +244,12 @@ def test_it_ends_when_its_owner_is_killed(owners: list[Owner]) -> None:
 
 def test_it_ends_when_its_owner_is_killed_while_the_server_hangs(owners: list[Owner]) -> None:
     owners.append(owner := Owner())
-    os.kill(owner.server_pid, signal.SIGSTOP)
+    url = f"unix://{owner.directory}/s"
+    once = Retry(NoBackoff(), 0)
+    with redis.Redis.from_url(url, socket_timeout=0.2, retry=once) as client:
+        client.config_set("busy-reply-threshold", 60_000)
+        with pytest.raises(redis.TimeoutError):
+            client.eval("while true do end", 0)
     owner.process.kill()
     owner.process.wait()
     wait_until(owner.nothing_is_left, "server, watchdog and directory are gone")
