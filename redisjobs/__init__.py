@@ -1,6 +1,7 @@
 """A distributed job queue for Python services that share one Redis or Valkey.
 
-Names are loaded when they are first used, so that a service that only enqueues loads no worker code.
+Names are loaded when they are first used, so that a service that only enqueues loads no worker
+code.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _HOME = {
     "Worker": "worker",
 }
 
-__all__ = [  # noqa: RUF022 - sorted by what they are, and mirrored by a test
+__all__ = [
     "__version__",
     "CancelReason",
     "ConfigurationError",

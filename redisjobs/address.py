@@ -36,12 +36,13 @@ class Address:
         if not isinstance(client, redis.Redis) or pool is None:
             raise ConfigurationError(
                 f"RedisQueue needs a redis.Redis client, not {type(client).__name__}"
-                " (a redis.asyncio client belongs to an async queue; Redis Cluster is not supported yet)"
+                " (redis.asyncio belongs to an async queue; Redis Cluster is not supported yet)"
             )
         settings: Mapping[str, Any] = pool.connection_kwargs
         if settings.get("decode_responses"):
             raise ConfigurationError(
-                "the Redis client has decode_responses=True, which would corrupt payloads: make it without"
+                "the Redis client has decode_responses=True, which would corrupt payloads:"
+                " make it without"
             )
         self._connection_class = pool.connection_class
         self._settings = {
@@ -56,15 +57,18 @@ class Address:
         self.checked = False  # whether the server was seen to be new enough
 
     def connection(self, timeout_s: float) -> Any:
-        """A connection, not yet open, whose connecting, sending and receiving each take at most `timeout_s`."""
+        """A connection, not yet open, whose connecting, sending and receiving each take at most
+        `timeout_s`.
+        """
         return self._connection_class(
-            **self._settings
-            | {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+            **self._settings | {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         )
 
 
 def _name_of(settings: Mapping[str, Any], pool: Any) -> str:
-    """Host and port, or the socket's path, for messages. Never the URL: it may hold the password."""
+    """Host and port, or the socket's path, for messages. Never the URL: it may hold the
+    password.
+    """
     if path := settings.get("path"):
         return str(path)
     if service := getattr(pool, "service_name", None):
@@ -76,15 +80,19 @@ def client_from_url(url: str) -> redis.Redis:
     """A client for this URL.
 
     Raises:
-        ConfigurationError: it cannot be read. The message does not quote it: it may hold a password.
+        ConfigurationError: it cannot be read. The message does not quote it: it may hold a
+            password.
     """
-    if not isinstance(url, str) or not url.strip():
-        raise ConfigurationError("the Redis URL is blank: set REDISJOBS_URL, e.g. redis://localhost:6379/0")
+    if not url.strip():
+        raise ConfigurationError(
+            "the Redis URL is blank: set REDISJOBS_URL, e.g. redis://localhost:6379/0"
+        )
     try:
         return redis.Redis.from_url(url)
-    except Exception as err:
+    except Exception as err:  # noqa: BLE001 - whatever a wrong URL makes redis-py raise
         # Without the cause: redis-py shows a password that contains "/" as the port.
         raise ConfigurationError(
-            "the Redis URL cannot be read: it should look like redis://[[user]:password@]host:port/0, rediss://… or"
-            f" unix:///path (a password needs its special characters escaped as %XX; {type(err).__name__})"
+            "the Redis URL cannot be read: it should look like"
+            " redis://[[user]:password@]host:port/0, rediss://… or unix:///path (a password needs"
+            f" its special characters escaped as %XX; {type(err).__name__})"
         ) from None

@@ -8,7 +8,21 @@ NAMED_IDS = 10
 
 
 class RedisJobsError(Exception):
-    """The root of all errors that this package raises on purpose."""
+    """The root of all errors that this package raises on purpose.
+
+    Attributes:
+        stored: where `enqueue_many` raises it, how many jobs of the iterable were stored before it.
+    """
+
+    stored: int | None = None
+
+    def __str__(self) -> str:
+        if self.stored is None:
+            return self._message()
+        return f"{self._message()} ({self.stored:,} jobs of this enqueue_many were stored before)"
+
+    def _message(self) -> str:
+        return super().__str__()
 
 
 class InvalidJobError(RedisJobsError, ValueError):
@@ -26,7 +40,7 @@ class JobExistsError(RedisJobsError):
         self.ids = tuple(ids)
         super().__init__(self.ids)
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         named = ", ".join(repr(name) for name in self.ids[:NAMED_IDS])
         more = len(self.ids) - NAMED_IDS
         if more > 0:
@@ -66,22 +80,6 @@ class ConfigurationError(RedisJobsError, ValueError):
 
 class IncompatibleQueueError(RedisJobsError):
     """The queue holds data of a newer release."""
-
-
-class EnqueueManyError(RedisJobsError):
-    """`enqueue_many` stopped half way. Its `__cause__` says why.
-
-    Attributes:
-        stored: how many jobs, counted from the start of the iterable, were stored.
-    """
-
-    def __init__(self, stored: int) -> None:
-        self.stored = stored
-        super().__init__(stored)
-
-    def __str__(self) -> str:
-        told = f"the first {self.stored:,} jobs were stored, those after them were not"
-        return told if self.__cause__ is None else f"{told}: {message_of(self.__cause__)}"
 
 
 class EmbeddedServerError(RedisJobsError):

@@ -42,7 +42,7 @@ class Job:
         kind: str,
         payload: bytes = b"",
         *,
-        id: str | None = None,  # noqa: A002 - the word of the contract
+        id: str | None = None,
         run_at: datetime | None = None,
         delay: timedelta | None = None,
         status: Status | str = Status.PENDING,
@@ -91,7 +91,7 @@ class Job:
     @classmethod
     def _restore(
         cls,
-        id: str,  # noqa: A002 - the word of the contract
+        id: str,
         kind: str,
         payload: bytes,
         run_at_us: int | None,

@@ -1,4 +1,6 @@
-"""Names of the keys of one queue. All share its hash tag, so that one script may touch any of them."""
+"""Names of the keys of one queue. All share its hash tag, so that one script may touch any of
+them.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def normalise_kind(kind: object) -> str:
     return _kind_of(kind)
 
 
-def normalise_id(id: object) -> str:  # noqa: A002 - the word of the contract
+def normalise_id(id: object) -> str:
     """The id as it is stored: trimmed.
 
     Raises:

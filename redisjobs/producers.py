@@ -1,4 +1,6 @@
-"""Who enqueues: lanes in which one call goes at a time, so that a repeated call can be told from a new one."""
+"""Who enqueues: lanes in which one call goes at a time, so that a repeated call can be told from a
+new one.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Lane:
 
 
 class Lanes:
-    """A process's lanes. A lane whose call was given up is not put back: its late original could still arrive."""
+    """A process's lanes. A lane whose call was given up is not put back: its late original could
+    still arrive.
+    """
 
     def __init__(self) -> None:
         self._free: deque[Lane] = deque()

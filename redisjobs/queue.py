@@ -50,7 +50,9 @@ class JobQueue(Protocol):
         """Stores all of these jobs, or none."""
 
     def dequeue(self, kinds: Sequence[str], fn: Callable[[Context, Job], Job]) -> bool:
-        """Takes one ready job, keeps it locked while `fn` runs, stores what `fn` returned. False if none was ready."""
+        """Takes one ready job, keeps it locked while `fn` runs, stores what `fn` returned. False if
+        none was ready.
+        """
 
 
 class RedisQueue:
@@ -59,7 +61,8 @@ class RedisQueue:
     Args:
         client: a `redis.Redis` without `decode_responses`; only its connection settings are used.
         name: the namespace of the queue's keys.
-        retention: seconds (or a timedelta) for which the record of a DONE job is kept; 0 keeps none.
+        retention: seconds (or a timedelta) for which the record of a DONE job is kept; 0 keeps
+            none.
         retention_limit: how many DONE records are kept for each kind.
         failed_retention: the same for FAILED, PANIC and CANCELLED jobs.
         failed_limit: how many of these are kept for each kind and status.
@@ -91,7 +94,8 @@ class RedisQueue:
 
     @classmethod
     def from_url(cls, url: str, name: str = "default", **settings: Any) -> Self:
-        """A queue on the server at this URL: `redis://[[user]:password@]host:port/0`, `rediss://…` or `unix:///path`.
+        """A queue on the server at this URL: `redis://[[user]:password@]host:port/0`, `rediss://…`
+        or `unix:///path`.
 
         Raises:
             ConfigurationError: the URL cannot be read, or a setting cannot be used.
@@ -107,7 +111,8 @@ class RedisQueue:
         return f"<{type(self).__name__} {self.name!r} on {self.lines.address.name}>"
 
     def enqueue(self, *jobs: Job) -> Enqueued:
-        """Stores all of these jobs, 1 to 10,000 of any kinds, or none. The Job objects are not changed.
+        """Stores all of these jobs, 1 to 10,000 of any kinds, or none. The Job objects are not
+        changed.
 
         Raises:
             JobExistsError: some ids exist (`.ids`).
@@ -129,10 +134,12 @@ class RedisQueue:
         return Enqueued(tuple(job.id for job in encoded))
 
     def enqueue_many(self, jobs: Iterable[Job], chunk: int = 1000) -> int:
-        """Stores any number of jobs, `chunk` at a time, each chunk whole or not at all. Returns how many.
+        """Stores any number of jobs, `chunk` at a time, each chunk whole or not at all. Returns how
+        many.
 
         Raises:
-            RedisJobsError: as `enqueue`; its `stored` says how many jobs of the iterable were stored before it.
+            RedisJobsError: as `enqueue`; its `stored` says how many jobs of the iterable were
+                stored before it.
         """
         if not 1 <= chunk <= MAX_JOBS_PER_CALL:
             raise InvalidJobError(f"chunk must be from 1 to {MAX_JOBS_PER_CALL:,}, not {chunk}")
@@ -143,21 +150,22 @@ class RedisQueue:
                 stored += len(part)
         except RedisJobsError as err:
             err.stored = stored
-            err.args = (f"{err} ({stored:,} jobs of this enqueue_many were stored before)",)
             raise
         return stored
 
     def dequeue(self, kinds: Sequence[str], fn: Callable[[Context, Job], Job]) -> bool:
-        """Takes one ready job of these kinds, keeps it locked until `fn(ctx, job)` returns, and stores what it returned.
+        """Takes one ready job of these kinds, keeps it locked until `fn(ctx, job)` returns, and
+        stores what it returned.
 
-        Returns False if none was ready. If `fn` raises, the job is given back and the error raised again.
+        Returns False if none was ready. If `fn` raises, the job is given back and the error raised
+        again.
 
         Raises:
             LockLostError: the lock was lost meanwhile; what `fn` returned was not stored.
         """
-        from redisjobs.dequeue import dequeue  # noqa: PLC0415 - a producer loads no worker code
+        from redisjobs.dequeue import LEASE_S, dequeue  # a producer has no use for it
 
-        return dequeue(self, kinds, fn)
+        return dequeue(self, kinds, fn, LEASE_S)
 
     def get(self, id: str) -> Job | None:
         """The job as it stands, or None if there is none or its record's time is over."""
@@ -168,7 +176,9 @@ class RedisQueue:
         return self._once(one_job.cancel, id)
 
     def retry(self, id: str) -> bool:
-        """Makes a FAILED, PANIC or CANCELLED job wait again, due now, as if it had never run. False: it is none of these."""
+        """Makes a FAILED, PANIC or CANCELLED job wait again, due now, as if it had never run.
+        False: it is none of these.
+        """
         return self._once(one_job.retry, id)
 
     def delete(self, id: str) -> bool:
@@ -181,13 +191,15 @@ class RedisQueue:
 
     def stats(self) -> Stats:
         """How many jobs of each kind wait, run and have ended, and which workers there are."""
-        from redisjobs.operations import inspect  # noqa: PLC0415 - a producer has no use for it
+        from redisjobs.operations import inspect
 
         return self.lines.run(lambda: inspect.stats(self.keys))
 
     def check(self) -> CheckReport:
-        """The broken invariants that stored data can show: an empty list when the queue is sound."""
-        from redisjobs.operations import inspect  # noqa: PLC0415 - a producer has no use for it
+        """The broken invariants that stored data can show: an empty list when the queue is
+        sound.
+        """
+        from redisjobs.operations import inspect
 
         return self.lines.run(lambda: inspect.check(self.keys))
 
@@ -199,7 +211,8 @@ class RedisQueue:
 def _encode(jobs: Sequence[Job], ticket: Ticket, max_payload: int) -> list[EncodedJob]:
     if len(jobs) > MAX_JOBS_PER_CALL:
         raise InvalidJobError(
-            f"{len(jobs):,} jobs in one call: enqueue takes at most {MAX_JOBS_PER_CALL:,}; use enqueue_many"
+            f"{len(jobs):,} jobs in one call: enqueue takes at most {MAX_JOBS_PER_CALL:,};"
+            " use enqueue_many"
         )
     for job in jobs:
         if not isinstance(job, Job):
@@ -219,7 +232,8 @@ def _check_together(encoded: Sequence[EncodedJob]) -> None:
     size = sum(len(job.record) for job in encoded)
     if size > MAX_CALL_BYTES:
         raise InvalidJobError(
-            f"{size:,} bytes in one call: enqueue takes at most {MAX_CALL_BYTES:,}; use enqueue_many"
+            f"{size:,} bytes in one call: enqueue takes at most {MAX_CALL_BYTES:,};"
+            " use enqueue_many"
         )
 
 

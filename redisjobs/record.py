@@ -1,9 +1,10 @@
 """How a job is stored: its record, written once, and its state, which scripts can write.
 
-Record: a format byte, the kind, NUL, a header of text fields that Lua can read (empty today, carried unread), NUL, a
-msgpack body `[payload, created_us, run_at_us or nil, delay_us, mark]`, to which later releases may append.
-State: a letter (`redisjobs.states`), attempts, ":", microseconds (the end, or the new RunAt of a PENDING one), ":", a
-msgpack body `[updated_us, last_attempt_us, last_error, result]`, or nothing.
+Record: a format byte, the kind, NUL, a header of text fields that Lua can read (empty today,
+carried unread), NUL, a msgpack body `[payload, created_us, run_at_us or nil, delay_us, mark]`, to
+which later releases may append.
+State: a letter (`redisjobs.states`), attempts, ":", microseconds (the end, or the new RunAt of a
+PENDING one), ":", a msgpack body `[updated_us, last_attempt_us, last_error, result]`, or nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Record(NamedTuple):
 
 
 class State(NamedTuple):
-    """What became of it so far. `time_us` is the server's: when it ended, or a PENDING job's new RunAt."""
+    """What became of it so far. `time_us` is the server's: when it ended, or a PENDING job's new
+    RunAt.
+    """
 
     letter: bytes
     status: Status
@@ -46,7 +49,9 @@ class State(NamedTuple):
 
 
 class EncodedJob(NamedTuple):
-    """One job as an enqueue call sends it. `when` is '' for now, '+N' for µs from now, 'N' for an instant."""
+    """One job as an enqueue call sends it. `when` is '' for now, '+N' for µs from now, 'N' for an
+    instant.
+    """
 
     id: str
     kind: str
@@ -58,27 +63,32 @@ def encode_job(job: Job, mark: int, max_payload: int) -> EncodedJob:
     """The job as it is stored. `mark` tells an enqueue call's own jobs from equal ones of others.
 
     Raises:
-        InvalidJobError: what DESIGN calls bad input: id, kind, payload or RunAt that no job can have.
+        InvalidJobError: what DESIGN calls bad input: id, kind, payload or RunAt that no job can
+            have.
     """
     id, kind, payload = normalise_id(job.id), normalise_kind(job.kind), job.payload
     if type(payload) is not bytes:
         raise InvalidJobError(
-            f"job {id!r} ({kind}): the payload must be bytes, not {type(payload).__name__}: encode it first"
+            f"job {id!r} ({kind}): the payload must be bytes, not {type(payload).__name__}:"
+            " encode it first"
         )
     if len(payload) > max_payload:
         raise InvalidJobError(
-            f"job {id!r} ({kind}): the payload has {len(payload):,} bytes, over the limit of {max_payload:,}"
-            " (RedisQueue(max_payload=…)); store it elsewhere and send its name"
+            f"job {id!r} ({kind}): the payload has {len(payload):,} bytes, over the limit of"
+            f" {max_payload:,} (RedisQueue(max_payload=…)); store it elsewhere and send its name"
         )
     run_at_us, delay_us = job._run_at_us, job._delay_us
-    if run_at_us is None:
-        when = f"+{delay_us}" if delay_us else ""
-    else:
-        when = str(max(0, run_at_us))
+    when = _when(run_at_us, delay_us)
     if max(run_at_us or 0, job._created_us + delay_us) > MAX_RUN_AT_US:
         raise InvalidJobError(f"job {id!r} ({kind}): its RunAt is beyond the year 2200")
     body = _pack([payload, job._created_us, run_at_us, delay_us, mark])
     return EncodedJob(id, kind, b"%b%b\0\0%b" % (FORMAT, kind.encode(), body), when)
+
+
+def _when(run_at_us: int | None, delay_us: int) -> str:
+    if run_at_us is not None:
+        return str(max(0, run_at_us))
+    return f"+{delay_us}" if delay_us else ""
 
 
 def decode_record(raw: bytes) -> Record:

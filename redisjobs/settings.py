@@ -17,7 +17,9 @@ from redisjobs.limits import (
 
 
 class DefaultSeconds(float):
-    """A default, told from the same number given by a caller: only what was given is written to the queue."""
+    """A default, told from the same number given by a caller: only what was given is written to the
+    queue.
+    """
 
 
 class DefaultCount(int):
@@ -37,7 +39,9 @@ _LONGEST_S = 1000 * 366 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """`to_store`: what was given explicitly and workers write to `meta`, by its name there; durations in microseconds."""
+    """`to_store`: what was given explicitly and workers write to `meta`, by its name there;
+    durations in microseconds.
+    """
 
     to_store: dict[str, int]
     max_payload: int
@@ -75,7 +79,11 @@ class QueueSettings:
 
 def _microseconds(name: str, value: object) -> int:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_S:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= _LONGEST_S
+    ):
         raise ConfigurationError(f"{name} must be seconds or a timedelta, 0 or more, not {value!r}")
     return round(seconds * 1e6)
 

@@ -1,4 +1,6 @@
-"""Drives operations over connections: EVALSHA, scripts that the server has forgotten, reconnection."""
+"""Drives operations over connections: EVALSHA, scripts that the server has forgotten,
+reconnection.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,32 @@ from redis.exceptions import (
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from redisjobs.address import Address
-from redisjobs.errors import ConfigurationError, QueueFullError, QueueUnavailableError, RedisJobsError
+from redisjobs.errors import (
+    ConfigurationError,
+    QueueFullError,
+    QueueUnavailableError,
+    RedisJobsError,
+)
 from redisjobs.operations.library import Library, standard
-from redisjobs.operations.operation import Call, Calls, Operation
+from redisjobs.operations.operation import Argument, Call, Calls, Operation
 
 T = TypeVar("T")
 
 OLDEST_SERVER = (6, 2)
-# A call whose reply was lost is repeated this long, well below the minute for which its number is remembered.
+# A call whose reply was lost is repeated this long, well below the minute for which its number is
+# remembered.
 REPEAT_FOR_S = 20.0
-# A call that cannot have reached the server is tried again only this long: a caller should not hang when Redis is down.
+# A call that cannot have reached the server is tried again only this long: a caller should not hang
+# when Redis is down.
 CONNECT_FOR_S = 3.0
 
 _NOT_NOW = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
 
 
 class LineError(QueueUnavailableError):
-    """The server cannot be reached. `sent`: whether what was asked may have been carried out all the same."""
+    """The server cannot be reached. `sent`: whether what was asked may have been carried out all
+    the same.
+    """
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -80,7 +91,9 @@ class Line:
                 connection.connect()
                 self._check_server(connection)
             except AuthenticationError as err:
-                raise ConfigurationError(f"Redis at {self._address.name} refuses the credentials: {err}") from None
+                raise ConfigurationError(
+                    f"Redis at {self._address.name} refuses the credentials: {err}"
+                ) from None
             except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
                 connection.disconnect()
                 raise self._unavailable(err, sent=False) from None
@@ -101,12 +114,17 @@ class Line:
         version = re.search(rb"redis_version:(\d+)\.(\d+)", bytes(info))
         if version and (int(version[1]), int(version[2])) < OLDEST_SERVER:
             raise ConfigurationError(
-                f"Redis at {self._address.name} is version {version[0][14:].decode()}, redisjobs needs 6.2 or newer"
+                f"Redis at {self._address.name} is version {version[0][14:].decode()};"
+                " redisjobs needs 6.2 or newer"
             )
         self._address.checked = True
 
     def _unavailable(self, err: BaseException, *, sent: bool) -> LineError:
-        what = "the connection broke, and what was asked may have been carried out" if sent else "cannot be reached"
+        what = (
+            "the connection broke, and what was asked may have been carried out"
+            if sent
+            else "cannot be reached"
+        )
         reason = re.sub(r"\S*://\S+", "…", str(err)) or type(err).__name__
         return LineError(f"Redis at {self._address.name}: {what} ({reason})", sent=sent)
 
@@ -128,27 +146,31 @@ class Line:
     def exchange(self, calls: Calls) -> Sequence[Any]:
         """One round trip: the reply to each call, an error reply as an exception in its place.
 
-        A script that the server does not know is sent whole, in a second round trip that repeats nothing else.
+        A script that the server does not know is sent whole, in a second round trip that repeats
+        nothing else.
 
         Raises:
             LineError: no or not all replies came. The connection is closed.
         """
         replies = self._round_trip([self._words(call) for call in calls])
-        forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        forgotten = [
+            place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)
+        ]
         if forgotten:
             again = self._round_trip([self._words(calls[place], whole=True) for place in forgotten])
             for place, reply in zip(forgotten, again, strict=True):
                 replies[place] = reply
         for reply in replies:
             if isinstance(reply, _NOT_NOW):
-                # The server is not the primary (any more), or loads: another connection may find another one.
+                # The server is not the primary (any more), or loads: another connection may find
+                # another one.
                 self.close()
                 raise self._unavailable(reply, sent=len(replies) > 1)
         return replies
 
     def begin_pop(self, keys: Sequence[bytes]) -> int | None:
-        """Sends a blocking pop of these lists and leaves it pending. Returns the socket to wait on, or None if the
-        connection has none (fakeredis): nothing was sent then.
+        """Sends a blocking pop of these lists and leaves it pending. Returns the socket to wait on,
+        or None if the connection has none (fakeredis): nothing was sent then.
 
         Raises:
             LineError: the server cannot be reached.
@@ -156,7 +178,7 @@ class Line:
         connection = self.connect()
         if not isinstance(connection._sock, socket.socket):
             return None
-        self._send(connection, [hiredis.pack_command(("BLPOP", *keys, 0))])
+        self._send(connection, [_pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
 
     def end_pop(self) -> bool:
@@ -171,16 +193,16 @@ class Line:
             raise self._unavailable(reply, sent=False)
         return reply is not None
 
-    def _words(self, call: Call, *, whole: bool = False) -> tuple[Any, ...]:
+    def _words(self, call: Call, *, whole: bool = False) -> tuple[Argument, ...]:
         if call.script is None:
             return tuple(call.arguments)
         script = self._library[call.script]
         run = (b"EVAL", script.text) if whole else (b"EVALSHA", script.sha)
         return (*run, len(call.keys), *call.keys, *call.arguments)
 
-    def _round_trip(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+    def _round_trip(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
         connection = self.connect()
-        packed = [hiredis.pack_command(words) for words in commands]
+        packed = [_pack(words) for words in commands]
         self._send(connection, packed if len(packed) < 3 else [b"".join(packed)])
         return self._receive(connection, len(packed))
 
@@ -203,6 +225,10 @@ class Line:
         except BaseException:
             self.close()
             raise
+
+
+def _pack(words: tuple[Argument, ...]) -> bytes:
+    return hiredis.pack_command(words)  # type: ignore[arg-type, no-any-return]  # its stub knows only one word
 
 
 def _read(connection: Any) -> Any:
@@ -229,8 +255,8 @@ def drive(operation: Operation[T], line: Line) -> T:
         return value
     except OutOfMemoryError as err:
         raise QueueFullError(
-            "Redis is at its memory limit (maxmemory) and nothing was written: let workers drain the queue, delete what"
-            " is not needed, or give it more memory"
+            "Redis is at its memory limit (maxmemory) and nothing was written: let workers drain"
+            " the queue, delete what is not needed, or give it more memory"
         ) from err
     except NoPermissionError as err:
         raise ConfigurationError(f"Redis refuses a command that the queue needs: {err}") from err
@@ -243,7 +269,7 @@ _generation = 0
 
 
 def _count_fork() -> None:
-    global _generation  # noqa: PLW0603 - one number of the process, written only between fork and return
+    global _generation
     _generation += 1
 
 
@@ -251,14 +277,20 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 def generation() -> int:
-    """Which process of a line of forks this is: what was made under another number belongs to another process."""
+    """Which process of a line of forks this is: what was made under another number belongs to
+    another process.
+    """
     return _generation
 
 
 class Lines:
-    """Lines that any number of threads share, each for one operation at a time; also across a fork."""
+    """Lines that any number of threads share, each for one operation at a time; also across a
+    fork.
+    """
 
-    def __init__(self, client: Any, library: Library | None = None, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, client: Any, library: Library | None = None, *, timeout_s: float = 10.0
+    ) -> None:
         self.address = Address(client)
         self._library = library or standard()
         self._timeout_s = timeout_s
@@ -278,7 +310,9 @@ class Lines:
             return self.new_line(self._timeout_s)
 
     def run_once(self, operation: Operation[T], *, fresh: bool = False) -> T:
-        """Carries an operation out, once. With `fresh`, a line that the server closed while it was idle is not used."""
+        """Carries an operation out, once. With `fresh`, a line that the server closed while it was
+        idle is not used.
+        """
         line = self._take()
         if fresh and line.has_been_closed():
             line.close()
@@ -289,7 +323,8 @@ class Lines:
                 self._idle.append(line)
 
     def run(self, make: Callable[[], Operation[T]], *, repeatable: bool = True) -> T:
-        """Carries an operation out, and again where that does no harm, until it succeeds or patience ends.
+        """Carries an operation out, and again where that does no harm, until it succeeds or
+        patience ends.
 
         Args:
             make: makes the operation; called once for each try.
@@ -310,10 +345,14 @@ class Lines:
             nonlocal maybe_done
             err = state.outcome.exception() if state.outcome else None
             maybe_done = maybe_done or (isinstance(err, LineError) and err.sent)
-            return (state.seconds_since_start or 0) >= (REPEAT_FOR_S if maybe_done else CONNECT_FOR_S)
+            return (state.seconds_since_start or 0) >= (
+                REPEAT_FOR_S if maybe_done else CONNECT_FOR_S
+            )
 
         tries = Retrying(
-            retry=retry_if_exception(lambda err: isinstance(err, LineError) and (repeatable or not err.sent)),
+            retry=retry_if_exception(
+                lambda err: isinstance(err, LineError) and (repeatable or not err.sent)
+            ),
             wait=wait_random_exponential(multiplier=0.02, max=1.0),
             stop=give_up,
             reraise=True,
@@ -322,7 +361,9 @@ class Lines:
             return tries(lambda: self.run_once(make(), fresh=not repeatable))
         except LineError as err:
             if maybe_done and not err.sent:
-                raise LineError(f"{err}; an earlier try may have been carried out", sent=True) from None
+                raise LineError(
+                    f"{err}; an earlier try may have been carried out", sent=True
+                ) from None
             raise
 
     def close(self) -> None:

@@ -4,7 +4,7 @@
 --       then for each kind: due, bell, timekeeper
 -- ARGV  1 worker, 2 limit, 3 free slots (at most the limit), 4 how many kinds, 5 max_losses,
 --       6 how many more jobs one loss short of their last chance it may run, 7 how many it passed last time,
---       8 how long a timekeeper's word holds (ms), 9 the id that it is emptying itself for ('' if none),
+--       8 how long a timekeeper's word holds (ms; 0: it minds no time), 9 the id that it is emptying itself for ('' if none),
 --       10 the place of that id's kind (0 if none); for each kind: how many it may take beyond the free slots;
 --       then ids that its process cannot run again yet
 -- Reply {'unregistered'}, or {'ok', token, next due in µs (-1: nothing that this worker should mind), 1 if finished
@@ -184,7 +184,7 @@ end
 if taken < #ids then
   alone = false -- it came last, and is left for the next claim
 end
-local full = limit == 0 or taken >= limit or draining ~= nil
+local full = limit == 0 or taken >= limit or draining ~= nil or timekeeper_ms == '0'
 
 -- A waiting id without a record is no job: it leaves the due set and goes nowhere.
 allow_writes(WORKERS)

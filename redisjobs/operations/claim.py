@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redisjobs.errors import LockLostError
+from redisjobs.errors import InvalidJobError, LockLostError
+from redisjobs.job import Job
 from redisjobs.keys import Keys
-from redisjobs.operations.operation import Call, Operation, reply_of
+from redisjobs.operations.operation import Argument, Call, Operation, reply_of
+from redisjobs.record import decode_record, decode_state, to_job
 
 TIMEKEEPER_MS = 2000
 
@@ -15,10 +17,10 @@ TIMEKEEPER_MS = 2000
 class ClaimRequest(NamedTuple):
     """What a worker asks for.
 
-    `limit` jobs at most, of which the first `free` start at once; `ahead`: how many of each kind beyond those (none: 0
-    each). `guarded_room`: how many more jobs it may run that are
-    one loss short of their last chance. `emptying`: the kind and id for whose last chance it empties itself.
-    `occupied`: ids whose older run still holds a place in its process.
+    `limit` jobs at most, of which the first `free` start at once; `ahead`: how many of each kind
+    beyond those (none: 0 each). `guarded_room`: how many more jobs it may run that are
+    one loss short of their last chance. `emptying`: the kind and id for whose last chance it
+    empties itself. `occupied`: ids whose older run still holds a place in its process.
     """
 
     worker: str
@@ -31,6 +33,7 @@ class ClaimRequest(NamedTuple):
     passed_before: int = 0
     emptying: tuple[str, str] | None = None
     occupied: Sequence[str] = ()
+    minds: bool = True
 
 
 class Claim(NamedTuple):
@@ -44,7 +47,9 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What a claim came to. `next_due_us`: when to claim next, from now; None where that is nobody's or another's to mind."""
+    """What a claim came to. `next_due_us`: when to claim next, from now; None where that is
+    nobody's or another's to mind.
+    """
 
     token: int
     claims: Sequence[Claim]
@@ -65,19 +70,37 @@ def claim(keys: Keys, request: ClaimRequest) -> Operation[Claimed]:
     """
     kinds = request.kinds
     call_keys = [
-        keys.jobs, keys.state, keys.workers, keys.processing(request.worker), keys.losses, keys.meta, keys.last_chance,
+        keys.jobs, keys.state, keys.workers, keys.processing(request.worker), keys.losses,
+        keys.meta, keys.last_chance,
     ]  # fmt: skip
     for kind in kinds:
         call_keys += keys.of_kind(kind)
     emptying_kind, emptying_id = request.emptying or ("", "")
-    arguments = [
-        request.worker, request.limit, min(request.free, request.limit), len(kinds), request.max_losses,
-        request.guarded_room, request.passed_before, TIMEKEEPER_MS, emptying_id,
+    arguments: list[Argument] = [
+        request.worker, request.limit, min(request.free, request.limit), len(kinds),
+        request.max_losses, request.guarded_room, request.passed_before,
+        TIMEKEEPER_MS if request.minds else 0, emptying_id,
         kinds.index(emptying_kind) + 1 if emptying_kind in kinds else 0,
         *(request.ahead or [0] * len(kinds)), *request.occupied,
     ]  # fmt: skip
     replies = yield (Call("claim", call_keys, arguments),)
     return _claimed(request, reply_of(replies))
+
+
+def job_of(claim: Claim) -> Job:
+    """The job that a claim handed out.
+
+    Raises:
+        InvalidJobError: its record or state cannot be read.
+        IncompatibleQueueError: it was stored by a newer release.
+    """
+    state = decode_state(claim.state) if claim.state else None
+    job = to_job(claim.id, decode_record(claim.record), state)
+    if job.kind != claim.kind:
+        raise InvalidJobError(
+            f"the record says kind {job.kind!r}, but the job waited as {claim.kind!r}"
+        )
+    return job
 
 
 def _claimed(request: ClaimRequest, reply: Any) -> Claimed:

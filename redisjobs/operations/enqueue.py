@@ -11,10 +11,9 @@ from redisjobs.operations.refusals import names, newer_schema
 from redisjobs.record import EncodedJob
 
 
-def enqueue(
-    keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]
-) -> Operation[None]:
-    """Stores these jobs as call `number` of this producer. To repeat it with the same number does no harm.
+def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) -> Operation[None]:
+    """Stores these jobs as call `number` of this producer. To repeat it with the same number does
+    no harm.
 
     Raises:
         JobExistsError: some ids exist; nothing was written.

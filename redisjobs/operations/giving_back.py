@@ -17,9 +17,11 @@ CHUNK = 500
 def release(
     keys: Keys, worker: str, deliveries: Sequence[str | bytes], kinds: Sequence[str]
 ) -> Operation[None]:
-    """Gives unstarted deliveries back, named in the order in which they were handed out, without a loss.
+    """Gives unstarted deliveries back, named in the order in which they were handed out, without a
+    loss.
 
-    In chunks, the last ones first: each goes before all that waits. `kinds` are those to expect; others are learnt.
+    In chunks, the last ones first: each goes before all that waits. `kinds` are those to expect;
+    others are learnt.
     """
     known = list(kinds)
     rest = list(deliveries)[::-1]
@@ -41,7 +43,9 @@ def _with(known: list[str], more: list[str]) -> list[str]:
 
 
 class Reaped(NamedTuple):
-    """What a reap came to: how many jobs went back, and the ids of those that lost their worker too often."""
+    """What a reap came to: how many jobs went back, and the ids of those that lost their worker too
+    often.
+    """
 
     moved: int
     condemned: list[str]
@@ -52,16 +56,16 @@ def reap(
 ) -> Operation[Reaped]:
     """Takes all jobs of a dead worker back, in chunks, and forgets it.
 
-    `judged` is the lapsed time on which the reaper judged it dead: with another one, nothing happens. None: its process
-    is known to be dead. Two reapers at once do no harm.
+    `judged` is the lapsed time on which the reaper judged it dead: with another one, nothing
+    happens. None: its process is known to be dead. Two reapers at once do no harm.
     """
     known = list(kinds)
     moved, condemned = 0, list[str]()
     no_body = encode_state_body(0, None, None, None)
     while True:
         call_keys = [
-            keys.jobs, keys.state, keys.workers, keys.worker_info, keys.processing(worker), keys.losses, keys.totals,
-            keys.meta,
+            keys.jobs, keys.state, keys.workers, keys.worker_info, keys.processing(worker),
+            keys.losses, keys.totals, keys.meta,
         ]  # fmt: skip
         for kind in known:
             call_keys += (*keys.of_kind(kind)[:2], keys.finished(Status.PANIC, kind))

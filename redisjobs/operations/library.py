@@ -1,4 +1,6 @@
-"""The Lua scripts, as the server runs them: each file with what it includes put in, and its SHA-1."""
+"""The Lua scripts, as the server runs them: each file with what it includes put in, and its
+SHA-1.
+"""
 
 from __future__ import annotations
 

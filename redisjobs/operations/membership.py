@@ -19,8 +19,8 @@ def register(
     settings: Mapping[str, int],
     held_before: Sequence[str] = (),
 ) -> Operation[None]:
-    """Enters a worker. `settings` of the queue go to `meta`; the last writer wins. `held_before`: the ids it held when its
-    lease lapsed, whose losses are taken back by one. It may run twice.
+    """Enters a worker. `settings` of the queue go to `meta`; the last writer wins. `held_before`:
+    the ids it held when its lease lapsed, whose losses are taken back by one. It may run twice.
 
     Raises:
         IncompatibleQueueError: the queue holds data of a newer release.
@@ -38,7 +38,9 @@ def register(
 
 
 class Lapse(NamedTuple):
-    """A lease that has lapsed: whose, the time that stands there (compare it as text), the worker's info."""
+    """A lease that has lapsed: whose, the time that stands there (compare it as text), the worker's
+    info.
+    """
 
     worker: str
     lapsed_at: str
@@ -46,7 +48,9 @@ class Lapse(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """What a heartbeat learnt: whether its own lease had lapsed before it, and the lapsed leases of others."""
+    """What a heartbeat learnt: whether its own lease had lapsed before it, and the lapsed leases of
+    others.
+    """
 
     own_lapsed: bool
     lapses: Sequence[Lapse]

@@ -48,7 +48,9 @@ def _fixed(keys: Keys) -> list[bytes]:
 def _of_kind(
     keys: Keys, script: str, id: str, fixed: list[bytes], finished: slice, *more: Argument
 ) -> Operation[bool]:
-    """A script that learns the job's kind by its first call, and acts in its second with the keys of that kind."""
+    """A script that learns the job's kind by its first call, and acts in its second with the keys
+    of that kind.
+    """
     of_kind: tuple[bytes, ...] = ()
     kind = ""
     while True:

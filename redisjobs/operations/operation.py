@@ -51,12 +51,14 @@ class _Half:
             self.calls = next(self.operation) if replies is None else self.operation.send(replies)
         except StopIteration as end:
             self.calls, self.value = (), end.value
-        except Exception as err:
+        except Exception as err:  # noqa: BLE001 - join raises it when both are at their end
             self.calls, self.error = (), err
 
 
 def join(first: Operation[A], second: Operation[B]) -> Operation[tuple[A, B]]:
-    """Both operations, each of their round trips shared. An error of one is raised when both are at their end."""
+    """Both operations, each of their round trips shared. An error of one is raised when both are at
+    their end.
+    """
     halves = (_Half(first), _Half(second))
     for half in halves:
         half.advance(None)

@@ -11,8 +11,8 @@ from redisjobs.keys import SCHEMA_VERSION, Keys
 def newer_schema(keys: Keys, version: bytes) -> IncompatibleQueueError:
     """The queue's data has a schema that this release does not know."""
     return IncompatibleQueueError(
-        f"queue {keys.name!r} holds data of schema {version.decode()}, this release of redisjobs knows up to"
-        f" {SCHEMA_VERSION}: upgrade it"
+        f"queue {keys.name!r} holds data of schema {version.decode()}; this release of redisjobs"
+        f" knows up to {SCHEMA_VERSION}: upgrade it"
     )
 
 

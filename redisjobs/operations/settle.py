@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from redisjobs.errors import IncompatibleQueueError
 from redisjobs.keys import Keys
+from redisjobs.operations.claim import Claim
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
-from redisjobs.states import STATE_OF_LETTER, Status
+from redisjobs.record import encode_state_body
+from redisjobs.states import LETTER_OF_STATUS, STATE_OF_LETTER, Status
 
 MOST_OUTCOMES = 1000
 MOST_BYTES = 4 * 2**20
+# A record of a newer release is looked at again after this long.
+_UNREADABLE_AGAIN_US = 30_000_000
 
 
 class Settlement(NamedTuple):
-    """The outcome of one delivery: `<token>:<id>`, the letter of its state, its delay where it waits again, its body."""
+    """The outcome of one delivery: `<token>:<id>`, the letter of its state, its delay where it
+    waits again, its body.
+    """
 
     delivery: str
     kind: str
@@ -24,9 +31,23 @@ class Settlement(NamedTuple):
     body: bytes
 
 
-def settle(keys: Keys, worker: str, settlements: Sequence[Settlement]) -> Operation[list[Settlement]]:
-    """Records outcomes, at most about 1,000 and 4 MiB in one call of the script. Returns those that were refused,
-    because the worker holds them no longer."""
+def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:
+    """A job whose record cannot be read: FAILED with the reason, or if a newer release stored it,
+    left waiting for a worker that can read it.
+    """
+    later = isinstance(err, IncompatibleQueueError)
+    letter = LETTER_OF_STATUS[Status.PENDING if later else Status.FAILED]
+    body = encode_state_body(now_us, None, f"{type(err).__name__}: {err}", None)
+    delay_us = _UNREADABLE_AGAIN_US if later else 0
+    return Settlement(f"{token}:{claim.id}", claim.kind, letter, 0, delay_us, body)
+
+
+def settle(
+    keys: Keys, worker: str, settlements: Sequence[Settlement]
+) -> Operation[list[Settlement]]:
+    """Records outcomes, at most about 1,000 and 4 MiB in one call of the script. Returns those that
+    were refused, because the worker holds them no longer.
+    """
     refused: list[Settlement] = []
     for part in _parts(settlements):
         call, order = _call(keys, worker, part)
@@ -36,7 +57,10 @@ def settle(keys: Keys, worker: str, settlements: Sequence[Settlement]) -> Operat
 
 
 def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
-    if len(settlements) <= MOST_OUTCOMES and sum(len(one.body) for one in settlements) <= MOST_BYTES:
+    if (
+        len(settlements) <= MOST_OUTCOMES
+        and sum(len(one.body) for one in settlements) <= MOST_BYTES
+    ):
         if settlements:
             yield settlements
         return
@@ -55,7 +79,14 @@ def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, li
     groups: dict[tuple[bytes, str], list[Settlement]] = {}
     for one in part:
         groups.setdefault((one.letter, one.kind), []).append(one)
-    call_keys = [keys.jobs, keys.state, keys.processing(worker), keys.losses, keys.totals, keys.meta]
+    call_keys = [
+        keys.jobs,
+        keys.state,
+        keys.processing(worker),
+        keys.losses,
+        keys.totals,
+        keys.meta,
+    ]
     arguments: list[Argument] = [len(groups), len(part)]
     order: list[Settlement] = []
     for (letter, kind), group in groups.items():

@@ -12,7 +12,9 @@ MOST_KINDS = 50
 
 
 def sweep(keys: Keys, kinds: Sequence[str], most: int = 1000) -> Operation[int]:
-    """Drops at most `most` finished records of the first 50 of these kinds. Returns how many it dropped."""
+    """Drops at most `most` finished records of the first 50 of these kinds. Returns how many it
+    dropped.
+    """
     call_keys = [keys.jobs, keys.state, keys.meta]
     arguments: list[Argument] = [most]
     for kind in kinds[:MOST_KINDS]:

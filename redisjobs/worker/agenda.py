@@ -42,7 +42,9 @@ class Agenda:
         return self.hungry or self.token_in_hand or now >= self._next_claim_at
 
     def something_ended(self) -> None:
-        """A slot is free again: what was left over, or what the worker empties itself for, may be had now."""
+        """A slot is free again: what was left over, or what the worker empties itself for, may be
+        had now.
+        """
         if self._left_over or self.emptying is not None:
             self.hungry = True
 
@@ -69,7 +71,9 @@ class Agenda:
         self._next_claim_at = now + pause_s
 
     def begin_anew(self, now: float) -> None:
-        """The worker has a new id, or may have missed something: what it knew of the queue proves nothing."""
+        """The worker has a new id, or may have missed something: what it knew of the queue proves
+        nothing.
+        """
         self.hungry = True
         self.emptying = None
         self.found_nothing = False

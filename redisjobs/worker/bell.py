@@ -1,4 +1,6 @@
-"""Sleeping until a job may be due: a blocking pop that is left pending, on a connection of its own."""
+"""Sleeping until a job may be due: a blocking pop that is left pending, on a connection of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,14 @@ import select
 import time
 from collections.abc import Sequence
 
-from redisjobs.transport import Line, LineError
+from redisjobs.transport import Line
 from redisjobs.worker.wakeup import Wakeup
 
 
 class Bell:
-    """The tokens of a worker's kinds. Without a real socket (fakeredis) it never rings, and polling has to do."""
+    """The tokens of a worker's kinds. Without a real socket (fakeredis) it never rings, and polling
+    has to do.
+    """
 
     def __init__(self, line: Line, wakeup: Wakeup) -> None:
         self._line = line
@@ -33,16 +37,19 @@ class Bell:
         """
         wanted = tuple(keys)
         if self._socket is not None and wanted != self._keys:
-            # A pending pop cannot be changed. A token that it takes from now on is lost with it: polling makes up for it.
+            # A pending pop cannot be changed. A token that it takes from now on is lost with it:
+            # polling makes up for it.
             self.close()
         if self._socket is None and wanted:
             self._socket = self._line.begin_pop(wanted)
             self._keys = wanted
 
     def sleep(self, seconds: float) -> bool:
-        """Sleeps until a token comes, the wakeup rings, or the time is over. Returns whether a token came.
+        """Sleeps until a token comes, the wakeup rings, or the time is over. Returns whether a
+        token came.
 
-        The time is the client's: a blocking command's own ends on the server's timer, up to 100 ms late.
+        The time is the client's: a blocking command's own ends on the server's timer, up to 100 ms
+        late.
         """
         sockets = [self._wakeup.fileno()]
         if self._socket is not None:
@@ -62,8 +69,10 @@ class Bell:
 
 
 def _wait(sockets: Sequence[int], seconds: float) -> set[int]:
-    """Waits until one is readable. poll() counts whole milliseconds, so the last fraction is select()'s, which takes
-    only low numbers: where one is too high, the wait ends up to a millisecond late."""
+    """Waits until one is readable. poll() counts whole milliseconds, so the last fraction is
+    select()'s, which takes only low numbers: where one is too high, the wait ends up to a
+    millisecond late.
+    """
     deadline = time.monotonic() + seconds
     exact = max(sockets) < 1024
     whole_ms = math.floor(seconds * 1000) if exact else math.ceil(seconds * 1000)

@@ -1,4 +1,6 @@
-"""How many jobs to claim: what has a free slot, and what the process will start within about 20 ms at its pace. Pure."""
+"""How many jobs to claim: what has a free slot, and what the process will start within about 20 ms
+at its pace. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ MOST_A_CLAIM = 1000
 class Pace:
     """How many runs of each kind end in a second, averaged over at least 100 ms.
 
-    Two windows: the one under way, and the last whole one. A kind that ended nothing in either has no known pace.
+    Two windows: the one under way, and the last whole one. A kind that ended nothing in either has
+    no known pace.
     """
 
     def __init__(self, now: float) -> None:
@@ -48,7 +51,9 @@ class Pace:
 
 
 class Room:
-    """What one claim may ask for: `limit` jobs, of which `free` start at once, and of each kind `ahead` beyond those."""
+    """What one claim may ask for: `limit` jobs, of which `free` start at once, and of each kind
+    `ahead` beyond those.
+    """
 
     __slots__ = ("ahead", "free", "limit")
 
@@ -86,5 +91,7 @@ class Capacity:
         return Room(limit, min(free, limit), ahead)
 
     def low_water(self, kinds: Sequence[str], pace: Pace) -> int:
-        """With this few deliveries waiting it is time to claim again, so that the slots do not run dry meanwhile."""
+        """With this few deliveries waiting it is time to claim again, so that the slots do not run
+        dry meanwhile.
+        """
         return sum(self.ahead_of(kind, pace) for kind in kinds) // 2

@@ -1,8 +1,9 @@
-"""Runs handlers: sync ones on threads, async ones on an event loop, all from one line of deliveries.
+"""Runs handlers: sync ones on threads, async ones on an event loop, all from one line of
+deliveries.
 
-A delivery runs when it has one of `concurrency` slots. The line and the slots are deques, whose appends and pops are
-atomic, so the path of a job takes no lock. What frees a slot looks at the line again, and what lengthens the line kicks:
-whichever comes second sees what the other did.
+A delivery runs when it has one of `concurrency` slots. The line and the slots are deques, whose
+appends and pops are atomic, so the path of a job takes no lock. What frees a slot looks at the line
+again, and what lengthens the line kicks: whichever comes second sees what the other did.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ GIVEN_BACK = Outcome(None)
 
 
 class Terms(NamedTuple):
-    """On what terms a handler runs: its context, until when one may begin (monotonic), and what `attempt.run` takes."""
+    """On what terms a handler runs: its context, until when one may begin (monotonic), and what
+    `attempt.run` takes.
+    """
 
     context_of: Callable[[Delivery], Context]
     lease_ends: Callable[[], float]
@@ -33,10 +36,12 @@ class Terms(NamedTuple):
 
 
 class Crew:
-    """The handlers' threads and loop. `ended` fills with deliveries whose `outcome` is known, and `wakeup` is rung.
+    """The handlers' threads and loop. `ended` fills with deliveries whose `outcome` is known, and
+    `wakeup` is rung.
 
     Attributes:
-        low_water: with more than this many deliveries in the line, an end wakes nobody: there is enough to do.
+        low_water: with more than this many deliveries in the line, an end wakes nobody: there is
+            enough to do.
         last_start: when a handler last began, by the monotonic clock.
     """
 
@@ -78,7 +83,9 @@ class Crew:
                 return list(withdrawn)
 
     def cancel(self, delivery: Delivery, reason: CancelReason) -> None:
-        """Cancels the run of a delivery: its context, and the task of an async handler. One that has not begun never will."""
+        """Cancels the run of a delivery: its context, and the task of an async handler. One that
+        has not begun never will.
+        """
         delivery.cancelled = reason
         if delivery.context is not None:
             delivery.context.cancel(reason)
@@ -86,7 +93,9 @@ class Crew:
             self._loop.call(_cancel_task, delivery)
 
     def close(self, timeout_s: float) -> None:
-        """Ends the threads that are parked, and the loop. A thread in a handler is a daemon, and left behind."""
+        """Ends the threads that are parked, and the loop. A thread in a handler is a daemon, and
+        left behind.
+        """
         self.closed = True
         while self._parked:
             self._parked.pop().wake(None)
@@ -96,7 +105,9 @@ class Crew:
     # What whoever changes the line or the slots does.
 
     def kick(self) -> None:
-        """Has the first delivery of the line begun, if a slot is free. Who begins one kicks for the next."""
+        """Has the first delivery of the line begun, if a slot is free. Who begins one kicks for the
+        next.
+        """
         if not self._slots or not self._line:
             return
         try:
@@ -147,7 +158,9 @@ class Crew:
         self._waking = False
 
     def work(self, given: Delivery | None) -> bool:
-        """Runs `given`, then what is in the line. It begins with a slot; returns whether it has one still."""
+        """Runs `given`, then what is in the line. It begins with a slot; returns whether it has one
+        still.
+        """
         line = self._line
         while True:
             if given is None:
@@ -173,7 +186,9 @@ class Crew:
         terms = self._terms
         if self._may_begin(delivery):
             assert delivery.context is not None
-            outcome = run(delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result)
+            outcome = run(
+                delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
+            )
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at
         else:
@@ -181,7 +196,9 @@ class Crew:
         self._end(delivery, outcome)
 
     def park(self, member: _Member, has_slot: bool) -> None:
-        """The member has nothing to do. It is parked before its slot is free: who holds a slot must find a thread."""
+        """The member has nothing to do. It is parked before its slot is free: who holds a slot must
+        find a thread.
+        """
         self._parked.append(member)
         if has_slot:
             self._slots.append(None)

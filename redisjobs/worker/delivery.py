@@ -17,14 +17,15 @@ class Delivery:
         fn: its handler; `is_async` says of which sort.
         losses: how often it lost its worker.
         alone: it runs alone, as its last chance.
-        started_at: when its handler began, by the monotonic clock; None while it waits in this process.
+        started_at: when its handler began, by the monotonic clock; None while it waits in this
+            process.
         seconds: how long its handler ran.
         cancelled: why its run is to stop, or is not to begin.
     """
 
     __slots__ = (
-        "alone", "attempts_done", "cancelled", "context", "fn", "id", "is_async", "job", "kind", "last_error", "losses",
-        "name", "outcome", "seconds", "started_at", "task", "token",
+        "alone", "attempts_done", "cancelled", "context", "fn", "id", "is_async", "job", "kind",
+        "last_error", "losses", "name", "outcome", "seconds", "started_at", "task", "token",
     )  # fmt: skip
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The engine of a worker over Redis: what one `run()` is made of, and the order in which it starts and ends."""
+"""The engine of a worker over Redis: what one `run()` is made of, and the order in which it starts
+and ends.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,12 @@ import threading
 from collections.abc import Sequence
 
 from redisjobs.operations.membership import Lapse
+from redisjobs.origin import Origin
 from redisjobs.queue import RedisQueue
 from redisjobs.registry import Handlers
 from redisjobs.worker.crew import Crew, Terms
 from redisjobs.worker.heartbeat import Heartbeat
-from redisjobs.worker.incarnation import Life, Origin
+from redisjobs.worker.incarnation import Life
 from redisjobs.worker.janitor import ChildDeath, Janitor
 from redisjobs.worker.outcomes import Clerk
 from redisjobs.worker.pump import Pump, Surroundings
@@ -37,7 +40,8 @@ class Engine:
         *,
         burst: bool,
     ) -> None:
-        # A wait is a third of the lease at most: a connection that is half open must not cost the lease.
+        # A wait is a third of the lease at most: a connection that is half open must not cost the
+        # lease.
         wait_s = min(_LONGEST_WAIT_S, settings.beat_interval_s)
         line = queue.lines.new_line
         self._shutdown = shutdown
@@ -54,11 +58,19 @@ class Engine:
         self._crew = Crew(settings.concurrency, terms, self.wakeup)
         self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger)
         self.heartbeat = Heartbeat(
-            queue.keys, line(wait_s), life, logger,
-            on_dead=self._reap, on_lost=self.wakeup.wake, on_beat=self.wakeup.wake if burst else _nothing,
+            queue.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
+            on_beat=self.wakeup.wake if burst else _nothing,
         )  # fmt: skip
         around = Surroundings(
-            queue.keys, queue.settings, handlers, life, self._crew, clerk, self.wakeup, shutdown, logger
+            queue.keys,
+            queue.settings,
+            handlers,
+            life,
+            self._crew,
+            clerk,
+            self.wakeup,
+            shutdown,
+            logger,
         )
         self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)
         self._rest_after_beat = 0
@@ -104,7 +116,9 @@ class Engine:
             self.janitor.tell(lapse)
 
     def _may_rest(self) -> bool:
-        """Whether a burst has looked at the others' leases since it found nothing, and waited for its verdict on them."""
+        """Whether a burst has looked at the others' leases since it found nothing, and waited for
+        its verdict on them.
+        """
         if self._rest_after_beat == 0:
             self._rest_after_beat = self.heartbeat.beats + 1
             self.heartbeat.beat_soon()

@@ -1,4 +1,6 @@
-"""The heartbeat: prolongs the lease, and learns whose leases have lapsed. Its thread and connection do nothing else."""
+"""The heartbeat: prolongs the lease, and learns whose leases have lapsed. Its thread and connection
+do nothing else.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,12 @@ class Heartbeat:
             return True  # the pump is about to take a new id
         try:
             seen = drive(
-                beat(self._keys, incarnation.worker_id, self._life.settings.lease_us, self._life.changed_info()),
+                beat(
+                    self._keys,
+                    incarnation.worker_id,
+                    self._life.settings.lease_us,
+                    self._life.changed_info(),
+                ),
                 self._line,
             )
         except LockLostError:

@@ -1,4 +1,6 @@
-"""What a worker holds, and what is to be said of it. Decides without I/O; touched by one thread, the pump."""
+"""What a worker holds, and what is to be said of it. Decides without I/O; touched by one thread,
+the pump.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ from redisjobs.worker.delivery import Delivery
 class Reconciled(NamedTuple):
     """Where the processing list and the worker's knowledge differ.
 
-    `orphans`: deliveries that stand there and that it does not know: the reply of their claim was lost. `lost`: those that
-    it ran or was about to, and that are gone. `dropped`: ids of those that were to be settled or given back, and are gone:
-    by a call whose reply was lost, or to another worker.
+    `orphans`: deliveries that stand there and that it does not know: the reply of their claim was
+    lost. `lost`: those that it ran or was about to, and that are gone. `dropped`: ids of those that
+    were to be settled or given back, and are gone: by a call whose reply was lost, or to another
+    worker.
     """
 
     orphans: list[str]
@@ -23,7 +26,9 @@ class Reconciled(NamedTuple):
 
 
 class Held:
-    """Deliveries on their way: claimed, then either ended (and unsettled) or to be given back, then gone."""
+    """Deliveries on their way: claimed, then either ended (and unsettled) or to be given back, then
+    gone.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Delivery] = {}  # claimed; waits for a slot, or runs
@@ -99,15 +104,19 @@ class Held:
             self._to_release.pop(name, None)
 
     def reconcile(self, listed: Sequence[str]) -> Reconciled:
-        """Compares with the processing list, as it was read between two of this worker's own round trips.
+        """Compares with the processing list, as it was read between two of this worker's own round
+        trips.
 
-        What is unsettled and not there was settled by a call whose reply was lost, or is lost: it is done with.
+        What is unsettled and not there was settled by a call whose reply was lost, or is lost: it
+        is done with.
         """
         there = set(listed)
         orphans = [
             name
             for name in listed
-            if name not in self._open and name not in self._unsettled and name not in self._to_release
+            if name not in self._open
+            and name not in self._unsettled
+            and name not in self._to_release
         ]
         lost = [delivery for name, delivery in self._open.items() if name not in there]
         for delivery in lost:

@@ -1,4 +1,6 @@
-"""The janitor: takes dead workers' jobs back, and sweeps. It may take its time; heartbeat and pump do not wait for it."""
+"""The janitor: takes dead workers' jobs back, and sweeps. It may take its time; heartbeat and pump
+do not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,12 @@ class Janitor:
     """A thread that reaps what it is told, and sweeps every third of the lease."""
 
     def __init__(
-        self, keys: Keys, line: Line, handlers: Handlers, settings: WorkerSettings, logger: logging.Logger
+        self,
+        keys: Keys,
+        line: Line,
+        handlers: Handlers,
+        settings: WorkerSettings,
+        logger: logging.Logger,
     ) -> None:
         self._keys = keys
         self._line = line
@@ -115,14 +122,15 @@ class Janitor:
 
     def _reap(self, worker: str, judged: str | None) -> None:
         result = drive(
-            reap(self._keys, worker, judged, self._settings.max_losses, self._handlers.kinds), self._line
+            reap(self._keys, worker, judged, self._settings.max_losses, self._handlers.kinds),
+            self._line,
         )
         if result.moved:
             self._logger.warning("worker %s is dead: took %d jobs back", worker, result.moved)
         for id in result.condemned:
             self._logger.error(
-                "job %s lost its worker more than %d times and ends as PANIC", id, self._settings.max_losses,
-                extra={"job_id": id},
+                "job %s lost its worker more than %d times and ends as PANIC",
+                id, self._settings.max_losses, extra={"job_id": id, "queue_name": self._keys.name},
             )  # fmt: skip
 
     def _sweep(self) -> None:
@@ -130,7 +138,9 @@ class Janitor:
         first = self._turn % max(1, len(kinds))
         self._turn = first + MOST_KINDS
         turned = [*kinds[first:], *kinds[:first]]
-        while kinds and drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line) >= SWEEP_AT_MOST:
+        while (
+            kinds and drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line) >= SWEEP_AT_MOST
+        ):
             if self._tasks.qsize():
                 return  # what waits is more urgent
 
@@ -143,6 +153,7 @@ def _kinds(keys: Keys) -> Operation[Sequence[str]]:
 def _is_child(info: bytes, death: ChildDeath) -> bool:
     try:
         entry = json.loads(info)
-        return entry["supervisor"] == death.supervisor and entry["spawn"] == death.spawn
+        parent: object = (entry["supervisor"], entry["spawn"])
     except (ValueError, TypeError, KeyError):
         return False
+    return parent == (death.supervisor, death.spawn)

@@ -28,8 +28,9 @@ def lease_of(info: bytes, default_s: float) -> float:
 class LapseJudge:
     """Decides which lapsed leases are dead workers'.
 
-    After a Redis that was away for longer than a lease every worker looks dead. So a lease counts as lapsed when this
-    reaper saw the same lapsed time at its own heartbeats, throughout two thirds of the longer of both leases.
+    After a Redis that was away for longer than a lease every worker looks dead. So a lease counts
+    as lapsed when this reaper saw the same lapsed time at its own heartbeats, throughout two thirds
+    of the longer of both leases.
     """
 
     def __init__(self, lease_s: float) -> None:
@@ -42,7 +43,9 @@ class LapseJudge:
         return bool(self._seen)
 
     def forget(self) -> None:
-        """A heartbeat failed, or found its own lease lapsed: what was seen before proves nothing."""
+        """A heartbeat failed, or found its own lease lapsed: what was seen before proves
+        nothing.
+        """
         self._seen = {}
 
     def dead(self, lapses: Sequence[Lapse], now: float) -> list[Lapse]:

@@ -12,7 +12,9 @@ _LOGGER = logging.getLogger("redisjobs.worker")
 
 
 class HandlerLoop:
-    """A loop that goes on whatever a handler does, also after a SystemExit in one of its sub-tasks."""
+    """A loop that goes on whatever a handler does, also after a SystemExit in one of its
+    sub-tasks.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -1,4 +1,6 @@
-"""The clerk: turns claims into deliveries and outcomes into settlements, and writes them to the log."""
+"""The clerk: turns claims into deliveries and outcomes into settlements, and writes them to the
+log.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,19 @@ from typing import Any
 
 from redisjobs.attempt import Outcome
 from redisjobs.context import Context
-from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
-from redisjobs.operations.claim import Claim
-from redisjobs.operations.settle import Settlement
-from redisjobs.record import decode_record, decode_state, encode_state_body, to_job
+from redisjobs.operations.claim import Claim, job_of
+from redisjobs.operations.settle import Settlement, unreadable
+from redisjobs.record import encode_state_body
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
 from redisjobs.worker.delivery import Delivery
 
-# A record of a newer release waits this long for a worker that can read it.
-_UNREADABLE_AGAIN_US = 30_000_000
-
 
 class Clerk:
-    """For one worker. `job_logger` of a delivery's context carries the job's id, kind and attempt."""
+    """For one worker. `job_logger` of a delivery's context carries the job's id, kind and
+    attempt.
+    """
 
     def __init__(self, queue_name: str, handlers: Handlers, logger: logging.Logger) -> None:
         self._queue_name = queue_name
@@ -34,8 +34,8 @@ class Clerk:
     def context_of(self, delivery: Delivery, worker_id: str) -> Context:
         """The context of a delivery's run."""
         return Context(
-            self._queue_name, worker_id, delivery.id, delivery.kind, delivery.attempts_done + 1, delivery.losses,
-            delivery.token, self._logger,
+            self._queue_name, worker_id, delivery.id, delivery.kind, delivery.attempts_done + 1,
+            delivery.losses, delivery.token, self._logger,
         )  # fmt: skip
 
     def delivery(self, token: int, claim: Claim, *, alone: bool) -> Delivery:
@@ -45,28 +45,26 @@ class Clerk:
             InvalidJobError: its record or state cannot be read.
             IncompatibleQueueError: it was stored by a newer release.
         """
-        state = decode_state(claim.state) if claim.state else None
-        job = to_job(claim.id, decode_record(claim.record), state)
+        job = job_of(claim)
         handler = self._handlers.get(claim.kind)
-        if handler is None or job.kind != claim.kind:
-            raise InvalidJobError(f"the record says kind {job.kind!r}, but the job waited as {claim.kind!r}")
+        assert handler is not None  # only kinds with a handler are claimed, and none is taken away
         return Delivery(
-            token, job, handler.fn, handler.is_async, losses=claim.losses, attempts_done=job.attempts_done,
-            last_error=job.last_error, alone=alone,
+            token, job, handler.fn, handler.is_async, losses=claim.losses,
+            attempts_done=job.attempts_done, last_error=job.last_error, alone=alone,
         )  # fmt: skip
 
     def unreadable(self, token: int, claim: Claim, err: Exception) -> tuple[Delivery, Settlement]:
-        """A job that cannot be run: FAILED with the reason, or if it is a newer release's, left for that to run."""
-        job = Job._restore(claim.id, claim.kind, b"", 0, 0, 0, 0, Status.PENDING, 0, None, None, None)
+        """A job that cannot be run: FAILED with the reason, or if it is a newer release's, left for
+        that to run.
+        """
+        job = Job._restore(
+            claim.id, claim.kind, b"", 0, 0, 0, 0, Status.PENDING, 0, None, None, None
+        )
         delivery = Delivery(token, job, None, False, losses=claim.losses)
-        now_us = time.time_ns() // 1000
-        text = f"{type(err).__name__}: {err}"
-        body = encode_state_body(now_us, None, text, None)
-        later = isinstance(err, IncompatibleQueueError)
-        letter = LETTER_OF_STATUS[Status.PENDING if later else Status.FAILED]
-        self._log(delivery, logging.ERROR, "job %s (%s) cannot be read: %s", claim.id, claim.kind, text)
-        delay_us = _UNREADABLE_AGAIN_US if later else 0
-        return delivery, Settlement(delivery.name, claim.kind, letter, 0, delay_us, body)
+        self._log(
+            delivery, logging.ERROR, "job %s (%s) cannot be read: %s", claim.id, claim.kind, err
+        )
+        return delivery, unreadable(token, claim, err, time.time_ns() // 1000)
 
     def settlement(self, delivery: Delivery, outcome: Outcome, *, keeps_done: bool) -> Settlement:
         """What is to be recorded of a run that counts as an attempt."""
@@ -78,35 +76,44 @@ class Clerk:
         started_us = round((delivery.started_at or 0.0) * 1e6) + self._wall_offset_us
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
-        delay_us = 0 if outcome.retry_after is None else round(outcome.retry_after.total_seconds() * 1e6)
-        return Settlement(delivery.name, delivery.kind, LETTER_OF_STATUS[status], attempts, delay_us, body)
+        delay_us = (
+            0 if outcome.retry_after is None else round(outcome.retry_after.total_seconds() * 1e6)
+        )
+        return Settlement(
+            delivery.name, delivery.kind, LETTER_OF_STATUS[status], attempts, delay_us, body
+        )
 
     def log_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         """One line for each run that ended."""
         if outcome.status is Status.DONE:
             if self._logger.isEnabledFor(logging.DEBUG):
                 self._log(
-                    delivery, logging.DEBUG, "job %s (%s) done in %.1f ms", delivery.id, delivery.kind,
-                    delivery.seconds * 1000,
+                    delivery, logging.DEBUG, "job %s (%s) done in %.1f ms",
+                    delivery.id, delivery.kind, delivery.seconds * 1000,
                 )  # fmt: skip
         elif outcome.status is Status.PENDING:
             self._log(
-                delivery, logging.WARNING, "job %s (%s) attempt %d waits to be tried again in %s: %s", delivery.id,
-                delivery.kind, delivery.attempts_done + 1, outcome.retry_after, outcome.error,
+                delivery, logging.WARNING, "job %s (%s) attempt %d is tried again in %s: %s",
+                delivery.id, delivery.kind, delivery.attempts_done + 1, outcome.retry_after,
+                outcome.error,
             )  # fmt: skip
         elif outcome.status is None:
-            self._log(delivery, logging.INFO, "job %s (%s) is given back", delivery.id, delivery.kind)
+            self._log(
+                delivery, logging.INFO, "job %s (%s) is given back", delivery.id, delivery.kind
+            )
         else:
             self._log(
-                delivery, logging.ERROR, "job %s (%s) ended as %s: %s", delivery.id, delivery.kind, outcome.status,
-                outcome.error, exc_info=outcome.exception,
+                delivery, logging.ERROR, "job %s (%s) ended as %s: %s",
+                delivery.id, delivery.kind, outcome.status, outcome.error,
+                exc_info=outcome.exception,
             )  # fmt: skip
 
     def log_lost(self, delivery: Delivery) -> None:
         """Its lock was lost: another worker runs it, or did."""
         self._log(
             delivery, logging.WARNING,
-            "job %s (%s): the lock was lost while it was held, its outcome is not recorded", delivery.id, delivery.kind,
+            "job %s (%s): the lock was lost while it ran, its outcome is not recorded",
+            delivery.id, delivery.kind,
         )  # fmt: skip
 
     def _log(

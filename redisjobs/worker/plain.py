@@ -1,4 +1,6 @@
-"""Serving a plain `JobQueue` of somebody else's: as many threads as there are slots poll its `dequeue`."""
+"""Serving a plain `JobQueue` of somebody else's: as many threads as there are slots poll its
+`dequeue`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
+from redisjobs.attempt import AsyncHandler, SyncHandler
 from redisjobs.context import Context
 from redisjobs.job import Job
 from redisjobs.queue import JobQueue
 from redisjobs.registry import Handlers
+from redisjobs.states import Status
 from redisjobs.worker.loop import HandlerLoop
 from redisjobs.worker.settings import WorkerSettings
 from redisjobs.worker.shutdown import Shutdown
@@ -20,7 +25,12 @@ class PlainRunner:
     """Polls a queue of which nothing is known but `enqueue` and `dequeue`."""
 
     def __init__(
-        self, queue: JobQueue, handlers: Handlers, settings: WorkerSettings, shutdown: Shutdown, logger: logging.Logger
+        self,
+        queue: JobQueue,
+        handlers: Handlers,
+        settings: WorkerSettings,
+        shutdown: Shutdown,
+        logger: logging.Logger,
     ) -> None:
         self._queue = queue
         self._handlers = handlers
@@ -33,7 +43,9 @@ class PlainRunner:
     def run(self, *, burst: bool) -> None:
         """Works until the worker is stopped or, in a burst, until no thread finds a job."""
         threads = [
-            threading.Thread(target=self._poll, args=(burst,), name="redisjobs-handler", daemon=True)
+            threading.Thread(
+                target=self._poll, args=(burst,), name="redisjobs-handler", daemon=True
+            )
             for _ in range(self._settings.concurrency)
         ]
         for thread in threads:
@@ -62,15 +74,19 @@ class PlainRunner:
     def _attempt(self, ctx: Context, job: Job) -> Job:
         handler = self._handlers.get(job.kind)
         if handler is None:
-            raise LookupError(f"the queue handed out a job of kind {job.kind!r}, which was not asked for")
+            raise LookupError(
+                f"the queue handed out a job of kind {job.kind!r}, which was not asked for"
+            )
         now, floor = datetime.now(UTC), self._settings.min_retry_backoff
         if handler.is_async:
-            self._loop_for_handlers().run(job.attempt_async(ctx, now, handler.fn, min_backoff=floor))  # type: ignore[arg-type]
+            fn = cast("AsyncHandler", handler.fn)
+            self._loop_for_handlers().run(job.attempt_async(ctx, now, fn, min_backoff=floor))
         else:
-            job.attempt(ctx, now, handler.fn, min_backoff=floor)  # type: ignore[arg-type]
+            job.attempt(ctx, now, cast("SyncHandler", handler.fn), min_backoff=floor)
         self._logger.log(
-            logging.DEBUG if job.last_error is None else logging.WARNING, "job %s (%s) is %s%s", job.id, job.kind,
-            job.status, f": {job.last_error}" if job.last_error else "",
+            logging.DEBUG if job.status is Status.DONE else logging.WARNING,
+            "job %s (%s) is %s%s",
+            job.id, job.kind, job.status, f": {job.last_error}" if job.last_error else "",
             extra={"job_id": job.id, "job_kind": job.kind, "attempt": job.attempts_done},
         )  # fmt: skip
         return job

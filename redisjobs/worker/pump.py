@@ -1,8 +1,8 @@
 """The pump: the one thread that claims and settles. No handler can block it.
 
-It takes turns: collect what has ended, decide, then one round trip (settle and claim together) or sleep. What it holds is
-decided in `held`, how much to claim in `capacity`, when in `agenda`; here is the order of things, and what happens when
-Redis does not answer.
+It takes turns: collect what has ended, decide, then one round trip (settle and claim together) or
+sleep. What it holds is decided in `held`, how much to claim in `capacity`, when in `agenda`; here
+is the order of things, and what happens when Redis does not answer.
 """
 
 from __future__ import annotations
@@ -55,15 +55,21 @@ class Surroundings(NamedTuple):
 
 
 class Pump:
-    """Moves jobs between Redis and the crew, until the shutdown is complete or, in a burst, until nothing is left.
+    """Moves jobs between Redis and the crew, until the shutdown is complete or, in a burst, until
+    nothing is left.
 
     Args:
         line: for commands, bell_line: for the blocking pop. No other thread uses them.
-        may_rest: in a burst, whether what else the worker does (looking for dead workers) is done, too.
+        may_rest: in a burst, whether what else the worker does (looking for dead workers) is done,
+            too.
     """
 
     def __init__(
-        self, around: Surroundings, line: Line, bell_line: Line, may_rest: Callable[[], bool] | None = None
+        self,
+        around: Surroundings,
+        line: Line,
+        bell_line: Line,
+        may_rest: Callable[[], bool] | None = None,
     ) -> None:
         self._around = around
         self._line = line
@@ -84,7 +90,8 @@ class Pump:
     # ------------------------------------------------------------------ its life
 
     def register(self) -> None:
-        """Enters the worker, however long Redis is away. Comes back without it if the worker is stopped meanwhile.
+        """Enters the worker, however long Redis is away. Comes back without it if the worker is
+        stopped meanwhile.
 
         Raises:
             ConfigurationError: Redis is there, but cannot be used.
@@ -108,7 +115,9 @@ class Pump:
                 self._turn()
             self._persist(self._leave)
         except RedisJobsError as err:
-            self._around.logger.warning("leaving without a word, its jobs wait for a reaper: %s", err)
+            self._around.logger.warning(
+                "leaving without a word, its jobs wait for a reaper: %s", err
+            )
         finally:
             self._bell.close()
             self._line.close()
@@ -119,7 +128,10 @@ class Pump:
             return shutdown.is_over() or not (len(self._held) or self._around.crew.ended)
         if self._may_rest is None or len(self._held) or self._around.crew.ended:
             return False
-        if not (self._agenda.found_nothing or not self._around.handlers.kinds) or not self._may_rest():
+        if (
+            not (self._agenda.found_nothing or not self._around.handlers.kinds)
+            or not self._may_rest()
+        ):
             return False
         if not self._looked_again:
             # What was taken from dead workers meanwhile is to be run, too.
@@ -197,7 +209,9 @@ class Pump:
                 kept = self._held.give_back(delivery)
             else:
                 counts[delivery.kind] += 1
-                settlement = around.clerk.settlement(delivery, outcome, keeps_done=self._agenda.keeps_done)
+                settlement = around.clerk.settlement(
+                    delivery, outcome, keeps_done=self._agenda.keeps_done
+                )
                 kept = self._held.ended(delivery, settlement)
             if kept:
                 around.clerk.log_outcome(delivery, outcome)
@@ -240,7 +254,8 @@ class Pump:
     def _log_refused(self, settlement: Settlement) -> None:
         self.refused += 1
         self._around.logger.warning(
-            "job %s (%s): the lock was lost, its outcome is not recorded", id_of(settlement.delivery), settlement.kind,
+            "job %s (%s): the lock was lost, its outcome is not recorded",
+            id_of(settlement.delivery), settlement.kind,
             extra={
                 "job_id": id_of(settlement.delivery), "job_kind": settlement.kind,
                 "attempt": settlement.attempts_done, "queue_name": self._around.keys.name,
@@ -248,7 +263,9 @@ class Pump:
         )  # fmt: skip
 
     def _room(self, kinds: Sequence[str]) -> Room:
-        """What there is room for: nothing, where the worker winds down, runs a job alone, or is past its lease."""
+        """What there is room for: nothing, where the worker winds down, runs a job alone, or is
+        past its lease.
+        """
         lease_holds = time.monotonic() < self._around.life.current.lease_ends
         if self._winding_down or not kinds or not lease_holds or self._held.runs_alone:
             return Room(0, 0, ())
@@ -348,19 +365,26 @@ class Pump:
             self._held.released(names)
 
     def _reconcile(self) -> None:
-        """Compares the processing list with what is held, and mends both. Between two of the pump's own round trips: from
-        another thread a claim in flight would look like an orphan."""
+        """Compares the processing list with what is held, and mends both. Between two of the pump's
+        own round trips: from another thread a claim in flight would look like an orphan.
+        """
         around = self._around
         worker_id = around.life.current.worker_id
         result = self._held.reconcile(drive(listed_for(around.keys, worker_id), self._line))
         self._lose(result.lost, result.dropped)
         if result.orphans:
             around.logger.info("giving %d jobs back whose claim was not heard", len(result.orphans))
-            drive(release(around.keys, worker_id, result.orphans, around.handlers.kinds), self._line)
+            drive(
+                release(around.keys, worker_id, result.orphans, around.handlers.kinds), self._line
+            )
         self._agenda.reconciled(time.monotonic())
 
-    def _lose(self, lost: Sequence[Delivery], dropped: Sequence[str], *, keep_losses: bool = False) -> None:
-        """These are not this worker's any more. Their ids are named at the next registration, if there is one."""
+    def _lose(
+        self, lost: Sequence[Delivery], dropped: Sequence[str], *, keep_losses: bool = False
+    ) -> None:
+        """These are not this worker's any more. Their ids are named at the next registration, if
+        there is one.
+        """
         self._lost_ids += dropped
         for delivery in lost:
             running = delivery.started_at is not None and delivery.outcome is None
@@ -371,7 +395,9 @@ class Pump:
             self._around.crew.cancel(delivery, CancelReason.LEASE_LOST)
 
     def _begin_anew(self) -> None:
-        """Redis does not know this worker any more: it was silent for longer than its lease, and others took its jobs."""
+        """Redis does not know this worker any more: it was silent for longer than its lease, and
+        others took its jobs.
+        """
         around = self._around
         old = around.life.current.worker_id
         result = self._held.lose_all()
@@ -394,7 +420,9 @@ class Pump:
     # ------------------------------------------------------------------ its end
 
     def _wind_down(self) -> None:
-        """Gives back what has not begun, waits for what runs, then cancels it, then leaves it behind."""
+        """Gives back what has not begun, waits for what runs, then cancels it, then leaves it
+        behind.
+        """
         around = self._around
         if not self._winding_down:
             self._winding_down = True
@@ -405,7 +433,9 @@ class Pump:
         if around.shutdown.handlers_time_is_over() and not self._cancelled:
             self._cancelled = True
             if self._held.open_count:
-                around.logger.warning("%d handlers did not end in time: cancelling them", self._held.open_count)
+                around.logger.warning(
+                    "%d handlers did not end in time: cancelling them", self._held.open_count
+                )
             for delivery in self._held.open:
                 around.crew.cancel(delivery, CancelReason.SHUTDOWN)
 

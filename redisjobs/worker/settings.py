@@ -19,7 +19,8 @@ class WorkerSettings:
 
     Attributes:
         concurrency: how many handlers run at once, sync and async together.
-        prefetch: how many jobs it may hold beyond those; "auto" takes what it will start within about 20 ms.
+        prefetch: how many jobs it may hold beyond those; "auto" takes what it will start within
+            about 20 ms.
         lease_s: how long it may stay silent before its jobs may be taken.
         shutdown_timeout_s: how long running handlers may go on after a stop.
         max_losses: how often a job may lose its worker before it ends as PANIC.
@@ -46,7 +47,8 @@ class WorkerSettings:
         min_retry_backoff: float,
         poll_interval: float,
     ) -> WorkerSettings:
-        """Checks what a worker was made with: 0 slots mean 1, a poll interval under 100 ms means 100 ms.
+        """Checks what a worker was made with: 0 slots mean 1, a poll interval under 100 ms means
+        100 ms.
 
         Raises:
             ConfigurationError: a value cannot be used; it names the setting.

@@ -14,7 +14,9 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Has `stop` called at the first signal, in the main thread only; puts the handlers of before back afterwards."""
+    """Has `stop` called at the first signal, in the main thread only; puts the handlers of before
+    back afterwards.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

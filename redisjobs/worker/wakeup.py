@@ -7,7 +7,9 @@ import os
 
 
 class Wakeup:
-    """A pipe to itself. `armed` is true while the sleeper wants to be woken, so that others need not write for nothing."""
+    """A pipe to itself. `armed` is true while the sleeper wants to be woken, so that others need
+    not write for nothing.
+    """
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe()

@@ -11,10 +11,10 @@ from redisjobs.attempt import AsyncHandler, SyncHandler
 from redisjobs.errors import ConfigurationError, UnknownKindError
 from redisjobs.job import Job
 from redisjobs.limits import normalise_kind
+from redisjobs.origin import Origin
 from redisjobs.queue import JobQueue, RedisQueue
 from redisjobs.registry import Handlers
 from redisjobs.worker.engine import Engine
-from redisjobs.worker.incarnation import Origin
 from redisjobs.worker.janitor import ChildDeath
 from redisjobs.worker.plain import PlainRunner, is_job_queue
 from redisjobs.worker.settings import WorkerSettings
@@ -26,7 +26,9 @@ _LOGGER = logging.getLogger("redisjobs.worker")
 
 @dataclass(frozen=True, slots=True)
 class Parentage:
-    """A worker's supervisor: its token, the number of this spawn, and the spawns that died before this one began."""
+    """A worker's supervisor: its token, the number of this spawn, and the spawns that died before
+    this one began.
+    """
 
     supervisor: str
     spawn: int
@@ -38,19 +40,25 @@ class Parentage:
 
 
 class Worker:
-    """Runs the jobs of a queue: sync handlers on threads, `async def` handlers on an event loop of its own.
+    """Runs the jobs of a queue: sync handlers on threads, `async def` handlers on an event loop of
+    its own.
 
     Args:
-        queue: a `RedisQueue`, or any object with `enqueue` and `dequeue`, which is polled by as many threads.
+        queue: a `RedisQueue`, or any object with `enqueue` and `dequeue`, which is polled by as
+            many threads.
         handlers: functions by kind, each `fn(ctx, job) -> bytes | None`, sync or `async def`.
         concurrency: how many handlers run at once; 0 means 1.
-        prefetch: how many jobs to hold beyond those; "auto" takes what will start within about 20 ms; 0: none.
-        lease: seconds for which the worker may stay silent before others take its jobs; it beats every third of it.
+        prefetch: how many jobs to hold beyond those; "auto" takes what will start within about 20
+            ms; 0: none.
+        lease: seconds for which the worker may stay silent before others take its jobs; it beats
+            every third of it.
         shutdown_timeout: seconds for which running handlers may go on after a stop.
         max_losses: how often a job may lose its worker before it ends as PANIC.
         min_retry_backoff: seconds that a `RetryableError` waits at least.
-        poll_interval: seconds after which it looks for jobs if nothing wakes it; under 0.1 means 0.1.
-        logger: where it logs, by default "redisjobs.worker". Records about a job carry its id, kind and attempt.
+        poll_interval: seconds after which it looks for jobs if nothing wakes it; under 0.1 means
+            0.1.
+        logger: where it logs, by default "redisjobs.worker". Records about a job carry its id, kind
+            and attempt.
 
     Raises:
         ConfigurationError: a setting, the queue or a handler cannot be used.
@@ -73,11 +81,18 @@ class Worker:
     ) -> None:
         if not is_job_queue(queue):
             raise ConfigurationError(
-                f"a worker needs a RedisQueue, or an object with enqueue() and dequeue(), not {type(queue).__name__}"
+                "a worker needs a RedisQueue, or an object with enqueue() and dequeue(),"
+                f" not {type(queue).__name__}"
             )
         self.queue = queue
         self.settings = WorkerSettings.of(
-            concurrency, prefetch, lease, shutdown_timeout, max_losses, min_retry_backoff, poll_interval
+            concurrency,
+            prefetch,
+            lease,
+            shutdown_timeout,
+            max_losses,
+            min_retry_backoff,
+            poll_interval,
         )
         self._handlers = Handlers(handlers)
         self._logger = logger or _LOGGER
@@ -115,16 +130,17 @@ class Worker:
             if self._handlers.get(kind) is None:
                 known = ", ".join(sorted(self._handlers.kinds)) or "none"
                 raise UnknownKindError(
-                    f"job {job.id!r}: no handler for kind {kind!r}; registered: {known}. Register it, or enqueue through the"
-                    " queue itself"
+                    f"job {job.id!r}: no handler for kind {kind!r}; registered: {known}."
+                    " Register it, or enqueue through the queue itself"
                 )
         return self.queue.enqueue(*jobs)
 
     def run(self, *, burst: bool = False, parentage: Parentage | None = None) -> None:
-        """Runs jobs until `stop()`, SIGTERM or SIGINT, then lets running handlers end. A second signal ends the process.
+        """Runs jobs until `stop()`, SIGTERM or SIGINT, then lets running handlers end. A second
+        signal ends the process.
 
-        With `burst`, returns when nothing of its kinds is due and it holds nothing. Signals are heeded in the main thread
-        only. `parentage` is the supervisor's business.
+        With `burst`, returns when nothing of its kinds is due and it holds nothing. Signals are
+        heeded in the main thread only. `parentage` is the supervisor's business.
 
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
@@ -143,27 +159,47 @@ class Worker:
         if self._shutdown.requested:
             return
         if not self._handlers.kinds:
-            self._logger.warning("no handlers are registered: this worker only waits for register()")
+            self._logger.warning(
+                "no handlers are registered: this worker only waits for register()"
+            )
         if not isinstance(self.queue, RedisQueue):
-            PlainRunner(self.queue, self._handlers, self.settings, self._shutdown, self._logger).run(burst=burst)
+            PlainRunner(
+                self.queue, self._handlers, self.settings, self._shutdown, self._logger
+            ).run(burst=burst)
             return
-        origin = Origin.here() if parentage is None else Origin.here(parentage.supervisor, parentage.spawn)
+        origin = (
+            Origin.here()
+            if parentage is None
+            else Origin.here(parentage.supervisor, parentage.spawn)
+        )
         self._engine = Engine(
-            self.queue, self._handlers, self.settings, origin, self._shutdown, self._logger, burst=burst
+            self.queue,
+            self._handlers,
+            self.settings,
+            origin,
+            self._shutdown,
+            self._logger,
+            burst=burst,
         )
         self._logger.info(
             "worker of queue %r starts: %s", self.queue.name, ", ".join(self._handlers.kinds),
             extra={"queue_name": self.queue.name},
         )  # fmt: skip
         self._engine.run(() if parentage is None else parentage.deaths())
-        self._logger.info("worker of queue %r has stopped", self.queue.name, extra={"queue_name": self.queue.name})
+        self._logger.info(
+            "worker of queue %r has stopped", self.queue.name, extra={"queue_name": self.queue.name}
+        )
 
     def stop(self) -> None:
-        """Has `run()` end gracefully; before `run()`, has it return at once. From any thread, also in a signal handler."""
+        """Has `run()` end gracefully; before `run()`, has it return at once. From any thread, also
+        in a signal handler.
+        """
         self._shutdown.request()
 
     def sibling_died(self, supervisor: str, spawn: int) -> None:
-        """A supervisor's word that another of its children is dead: its jobs are taken back at once."""
+        """A supervisor's word that another of its children is dead: its jobs are taken back at
+        once.
+        """
         engine = self._engine
         if engine is not None:
             engine.janitor.tell(ChildDeath(supervisor, spawn))

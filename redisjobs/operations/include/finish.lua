@@ -10,11 +10,10 @@ end
 
 -- shed(jobs, state, finished, keep, time, most) -> how many finished records past their time, or over their limit, it dropped
 local function shed(jobs, state, finished, keep, time, most)
-  local most_once = math.min(most, VALUES)
   local cutoff = integer(time - keep[1])
   local dropped = drop(jobs, state, finished,
-    redis.call('ZRANGEBYSCORE', finished, '-inf', cutoff, 'LIMIT', 0, most_once))
-  local over = math.min(redis.call('ZCARD', finished) - keep[2], most_once - dropped)
+    redis.call('ZRANGEBYSCORE', finished, '-inf', cutoff, 'LIMIT', 0, most))
+  local over = math.min(redis.call('ZCARD', finished) - keep[2], most - dropped)
   if over > 0 then
     dropped = dropped + drop(jobs, state, finished, redis.call('ZRANGE', finished, 0, over - 1))
   end
