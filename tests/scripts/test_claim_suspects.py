@@ -23,10 +23,11 @@ def ids_of(claimed: Claimed) -> list[str]:
     return [one.id for one in claimed.claims]
 
 
-@pytest.fixture(autouse=True)
-def workers(bench: Bench) -> None:
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
     bench.register("w")
     bench.register("v")
+    return bench
 
 
 def suspect(bench: Bench, losses: int, kind: str = "email") -> str:

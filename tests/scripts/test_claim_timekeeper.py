@@ -19,10 +19,11 @@ def seconds_until_due(claimed: Claimed) -> float | None:
     return None if claimed.next_due_us is None else -(-claimed.next_due_us // 1_000_000)
 
 
-@pytest.fixture(autouse=True)
-def workers(bench: Bench) -> None:
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
     bench.register("w")
     bench.register("v")
+    return bench
 
 
 def keeper(bench: Bench, kind: str = "email") -> str | None:

@@ -1,0 +1,449 @@
+"""settle.lua: outcomes of deliveries that a worker holds are recorded, all others refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from redisjobs.operations.settle import Settlement, settle
+from redisjobs.record import encode_state_body
+from redisjobs.states import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.scripts.bench import Bench
+
+ENDS = {
+    b"D": (Status.DONE, "done"),
+    b"F": (Status.FAILED, "failed"),
+    b"X": (Status.PANIC, "panic"),
+    b"C": (Status.CANCELLED, "cancelled"),
+}
+MIB = 2**20
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    return with_workers(bench)
+
+
+@pytest.fixture
+def one_bench(one_bench: Bench) -> Bench:
+    return with_workers(one_bench)
+
+
+def with_workers(bench: Bench) -> Bench:
+    bench.register("w")
+    bench.register("v")
+    return bench
+
+
+class TestAnEnd:
+    @pytest.mark.parametrize("letter", ENDS)
+    def test_it_is_recorded_with_its_attempts_its_time_and_its_body(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        status, _ = ENDS[letter]
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        record = bench.client.hget(bench.keys.jobs, id)
+        before = bench.clock.now_us
+        body = encode_state_body(11, 12, "why", b"result")
+        assert bench.settle(delivery, letter=letter, attempts=4, body=body) == []
+        state = bench.state(id)
+        assert state is not None
+        assert (state.letter, state.status, state.attempts_done) == (letter, status, 4)
+        assert before <= state.time_us <= bench.clock.now_us
+        assert (state.updated_us, state.last_attempt_us) == (11, 12)
+        assert (state.last_error, state.result) == ("why", b"result")
+        assert bench.client.hget(bench.keys.jobs, id) == record
+
+    @pytest.mark.parametrize("letter", ENDS)
+    def test_the_job_leaves_the_workers_list_for_the_finished_set_of_its_status(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        status, _ = ENDS[letter]
+        ids = bench.enqueue(number=3)
+        deliveries = bench.take()
+        bench.settle(*deliveries[:2], letter=letter)
+        assert bench.held() == deliveries[2:]
+        assert bench.finished(status) == ids[:2]
+        assert bench.waiting() == []
+        sets = [key for key in bench.snapshot() if key.startswith("finished:")]
+        assert sets == [f"finished:{status.lower()}:email"]
+
+    def test_it_stands_in_the_finished_set_by_the_time_of_its_end(self, bench: Bench) -> None:
+        first, second = bench.enqueue(number=2)
+        deliveries = bench.take()
+        bench.settle(deliveries[1])
+        bench.clock.advance(timedelta(seconds=1))
+        bench.settle(deliveries[0])
+        assert bench.finished(Status.DONE) == [second, first]
+        for id in (first, second):
+            state = bench.state(id)
+            assert state is not None
+            score = bench.client.zscore(bench.keys.finished(Status.DONE, "email"), id)
+            assert score == state.time_us
+
+    @pytest.mark.parametrize("letter", ENDS)
+    def test_each_outcome_is_counted_in_the_totals_of_its_kind(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        bench.enqueue("a", 3)
+        bench.enqueue("b", 2)
+        of_a, of_b = bench.take(kinds=["a"]), bench.take(kinds=["b"])
+        bench.settle(*of_a, letter=letter, kind="a")
+        bench.settle(*of_b[:1], letter=letter, kind="b")
+        bench.settle(*of_b[1:], letter=letter, kind="b")
+        outcome = ENDS[letter][1]
+        assert bench.totals() == {f"{outcome}:a": 3, f"{outcome}:b": 2}
+
+    def test_outcomes_of_many_kinds_and_statuses_go_in_one_call(self, bench: Bench) -> None:
+        ids = {kind: bench.enqueue(kind, 5) for kind in ("a", "b")}
+        settlements = []
+        for kind in ids:
+            for delivery, letter in zip(bench.take(kinds=[kind]), "DFXCP", strict=True):
+                settlements.append(Settlement(delivery, kind, letter.encode(), 1, 1000, b""))
+        assert bench.run(settle(bench.keys, "w", settlements[::-1])) == []
+        assert len(bench.calls) == 1
+        for kind, of_kind in ids.items():
+            for letter, id in zip("DFXC", of_kind, strict=False):
+                assert bench.finished(ENDS[letter.encode()][0], kind) == [id]
+            assert bench.waiting(kind) == of_kind[4:]
+        assert bench.held() == []
+
+    @pytest.mark.parametrize("letter", ENDS)
+    def test_it_clears_the_losses_of_the_job_and_of_no_other(
+        self, bench: Bench, letter: bytes
+    ) -> None:
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        bench.set_losses(2, id, "another")
+        bench.settle(delivery, letter=letter)
+        assert bench.losses() == {"another": 2}
+
+    def test_a_settle_of_nothing_is_no_call(self, bench: Bench) -> None:
+        assert bench.settle() == []
+        assert bench.calls == []
+
+
+class TestARecordThatNobodyKeeps:
+    @pytest.mark.parametrize(
+        ("letter", "setting"),
+        [
+            (b"D", "retention_us"),
+            (b"D", "retention_limit"),
+            (b"F", "failed_retention_us"),
+            (b"F", "failed_limit"),
+            (b"X", "failed_retention_us"),
+            (b"C", "failed_limit"),
+        ],
+    )
+    def test_it_is_removed_whole(self, bench: Bench, letter: bytes, setting: str) -> None:
+        settings: dict[str, Any] = {setting: 0}
+        bench.register("w", **settings)
+        bench.enqueue(number=3)
+        deliveries = bench.take()
+        bench.settle(*deliveries, letter=b"P")
+        bench.settle(*bench.take(), letter=letter)
+        assert set(bench.snapshot()) == {
+            *("kinds", "meta", "totals", "workers", "worker-info", "request:producer")
+        }
+
+    def test_failures_are_kept_where_results_are_not(self, bench: Bench) -> None:
+        bench.register("w", retention_us=0)
+        done, failed = bench.enqueue(number=2)
+        first, second = bench.take()
+        bench.settle(first)
+        bench.settle(second, letter=b"F")
+        assert bench.stored_ids() == {failed}
+        assert bench.finished(Status.FAILED) == [failed]
+        assert bench.state(done) is None
+
+    def test_the_last_writer_of_the_setting_decides(self, bench: Bench) -> None:
+        bench.register("w", retention_us=0)
+        bench.register("v", retention_us=1_000_000)
+        ids = bench.enqueue()
+        bench.settle(*bench.take())
+        assert bench.finished(Status.DONE) == ids
+
+
+class TestARetry:
+    def test_the_job_waits_again_by_the_servers_clock(self, bench: Bench) -> None:
+        bench.clock.advance(timedelta(hours=-30))
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        before = bench.clock.now_us
+        bench.settle(
+            delivery, letter=b"P", attempts=3, delay_us=90_000_000, body=b"\x94\1\2\xc0\xc0"
+        )
+        state, score = bench.state(id), bench.score(id)
+        assert state is not None
+        assert (state.status, state.attempts_done, state.updated_us) == (Status.PENDING, 3, 1)
+        assert before + 90_000_000 <= state.time_us <= bench.clock.now_us + 90_000_000
+        assert score == state.time_us
+        assert bench.held() == []
+        assert bench.totals() == {"retried:email": 1}
+
+    def test_it_is_not_handed_out_before_its_delay_is_over(self, bench: Bench) -> None:
+        ids = bench.enqueue()
+        bench.settle(*bench.take(), letter=b"P", delay_us=5_000_000)
+        assert bench.take() == []
+        bench.clock.advance(timedelta(seconds=5))
+        assert [one.id for one in bench.claim().claims] == ids
+
+    def test_it_keeps_its_losses(self, bench: Bench) -> None:
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        bench.set_losses(2, id)
+        bench.settle(delivery, letter=b"P")
+        assert bench.losses() == {id: 2}
+
+    def test_it_rings_where_it_is_the_next_to_come_due(self, bench: Bench) -> None:
+        bench.enqueue()
+        (delivery,) = bench.take()
+        bench.enqueue(delay=timedelta(hours=1))
+        bench.silence()
+        bench.settle(delivery, letter=b"P", delay_us=1_000_000)
+        assert bench.tokens() == 1
+
+    def test_it_does_not_ring_behind_an_earlier_one(self, bench: Bench) -> None:
+        bench.enqueue()
+        (delivery,) = bench.take()
+        bench.enqueue(delay=timedelta(hours=1))
+        bench.silence()
+        bench.settle(delivery, letter=b"P", delay_us=7_200_000_000)
+        assert bench.tokens() == 0
+
+    def test_a_delay_of_a_century_is_exact(self, bench: Bench) -> None:
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        before = bench.clock.now_us
+        bench.settle(delivery, letter=b"P", delay_us=36_500 * 86_400_000_000)
+        state = bench.state(id)
+        assert state is not None
+        assert 0 <= state.time_us - 36_500 * 86_400_000_000 - before < 5_000_000
+
+
+class TestTheFence:
+    def test_a_delivery_that_was_never_handed_out_is_refused(self, bench: Bench) -> None:
+        bench.enqueue()
+        bench.take()
+        stored = bench.snapshot()
+        assert bench.settle("1:nobody", "999:email-00001") == ["1:nobody", "999:email-00001"]
+        assert bench.snapshot() == stored
+
+    @pytest.mark.parametrize("letter", [*ENDS, b"P"])
+    def test_another_workers_delivery_is_refused(self, bench: Bench, letter: bytes) -> None:
+        bench.enqueue()
+        deliveries = bench.take("v")
+        stored = bench.snapshot()
+        assert bench.settle(*deliveries, worker="w", letter=letter) == deliveries
+        assert bench.snapshot() == stored
+
+    def test_an_older_delivery_of_the_same_job_to_the_same_worker_is_refused(
+        self, bench: Bench
+    ) -> None:
+        bench.enqueue()
+        older = bench.take()
+        bench.release(*older)
+        newer = bench.take()
+        stored = bench.snapshot()
+        assert bench.settle(*older) == older
+        assert bench.snapshot() == stored
+        assert bench.settle(*newer) == []
+
+    def test_what_was_released_is_refused(self, bench: Bench) -> None:
+        bench.enqueue()
+        deliveries = bench.take()
+        bench.release(*deliveries)
+        stored = bench.snapshot()
+        assert bench.settle(*deliveries) == deliveries
+        assert bench.snapshot() == stored
+
+    def test_what_was_reaped_is_refused(self, bench: Bench) -> None:
+        bench.enqueue()
+        deliveries = bench.take()
+        bench.reap()
+        stored = bench.snapshot()
+        assert bench.settle(*deliveries) == deliveries
+        assert bench.snapshot() == stored
+
+    def test_a_repeated_settle_is_refused_and_changes_nothing(self, bench: Bench) -> None:
+        bench.enqueue(number=3)
+        deliveries = bench.take()
+        bench.settle(*deliveries[:2])
+        stored = bench.snapshot()
+        assert bench.settle(*deliveries[:2], letter=b"F") == deliveries[:2]
+        assert bench.snapshot() == stored
+
+    def test_a_late_settle_does_not_touch_a_job_that_waits_again(self, bench: Bench) -> None:
+        bench.enqueue()
+        deliveries = bench.take()
+        bench.settle(*deliveries, letter=b"P")
+        stored = bench.snapshot()
+        assert bench.settle(*deliveries) == deliveries
+        assert bench.snapshot() == stored
+
+    def test_of_many_outcomes_only_the_refused_ones_come_back(self, bench: Bench) -> None:
+        ids = bench.enqueue(number=10)
+        deliveries = bench.take()
+        bench.release(*deliveries[3:5])
+        assert bench.settle(*deliveries) == deliveries[3:5]
+        assert bench.waiting() == ids[3:5]
+        assert bench.finished(Status.DONE) == ids[:3] + ids[5:]
+        assert bench.totals() == {"done:email": 8}
+
+    def test_of_two_outcomes_of_one_delivery_the_first_counts(self, bench: Bench) -> None:
+        (id,) = bench.enqueue()
+        (delivery,) = bench.take()
+        outcomes = [Settlement(delivery, "email", letter, 1, 0, b"") for letter in (b"F", b"D")]
+        assert bench.run(settle(bench.keys, "w", outcomes)) == outcomes[1:]
+        assert bench.finished(Status.FAILED) == [id]
+        assert bench.finished(Status.DONE) == []
+        assert bench.totals() == {"failed:email": 1}
+
+    def test_a_delivery_twice_in_one_call_is_settled_once(self, bench: Bench) -> None:
+        bench.enqueue(number=3)
+        deliveries = bench.take()
+        assert bench.settle(*deliveries, *deliveries) == deliveries
+        assert bench.held() == []
+        assert bench.totals() == {"done:email": 3}
+
+
+HELD = 100
+PLACES: dict[str, Sequence[int]] = {
+    "the head": range(10),
+    "the head out of order": (3, 1, 0, 2),
+    "all": range(HELD),
+    "all backwards": range(HELD)[::-1],
+    "one in the middle": (50,),
+    "the last": (HELD - 1,),
+    "a few anywhere": (90, 13, 55),
+    "the head and one behind it": (0, 1, 2, 60),
+    "the tail": range(80, HELD),
+    "every second": range(0, HELD, 2),
+    "all but the first": range(1, HELD),
+}
+
+
+class TestOutOfOrder:
+    @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
+    def test_exactly_what_is_settled_leaves_the_list(
+        self, bench: Bench, places: Sequence[int]
+    ) -> None:
+        bench.enqueue(number=HELD)
+        deliveries = bench.take()
+        settled = [deliveries[place] for place in places]
+        assert bench.settle(*settled) == []
+        left = [delivery for delivery in deliveries if delivery not in settled]
+        assert bench.held() == left
+        assert len(bench.finished(Status.DONE)) == len(settled)
+
+    def test_what_is_refused_among_them_does_no_harm(self, bench: Bench) -> None:
+        bench.enqueue(number=20)
+        deliveries = bench.take()
+        strangers = [f"7:stranger-{number}" for number in range(30)]
+        mixed = [one for pair in zip(strangers, deliveries[::-2], strict=False) for one in pair]
+        assert bench.settle(*mixed) == strangers[:10]
+        assert bench.held() == deliveries[::2]
+
+    def test_a_long_list_is_rewritten_in_its_order(self, one_bench: Bench) -> None:
+        bench = one_bench
+        bench.enqueue(number=3000)
+        deliveries = [delivery for _ in range(3) for delivery in bench.take()]
+        assert bench.settle(*deliveries[2000:2900]) == []
+        assert bench.held() == deliveries[:2000] + deliveries[2900:]
+
+
+class TestShedding:
+    def test_the_oldest_records_over_the_limit_are_dropped_whole(self, bench: Bench) -> None:
+        bench.register("w", retention_limit=10)
+        ids = bench.enqueue(number=15)
+        for delivery in bench.take():
+            bench.settle(delivery)
+        assert bench.finished(Status.DONE) == ids[5:]
+        assert bench.stored_ids() == set(ids[5:])
+        assert [id for id in ids if bench.state(id)] == ids[5:]
+
+    def test_each_kind_and_status_has_its_own_limit(self, bench: Bench) -> None:
+        bench.register("w", failed_limit=2)
+        for kind in ("a", "b"):
+            for letter in (b"F", b"X", b"C"):
+                bench.enqueue(kind, 4)
+                for delivery in bench.take(kinds=[kind]):
+                    bench.settle(delivery, kind=kind, letter=letter)
+                assert len(bench.finished(ENDS[letter][0], kind)) == 2
+
+    def test_a_settle_drops_twice_what_it_adds_of_what_is_past_its_time(self, bench: Bench) -> None:
+        bench.register("w", retention_us=60_000_000)
+        old = bench.enqueue(number=50)
+        for delivery in bench.take():
+            bench.settle(delivery)
+        bench.clock.advance(timedelta(minutes=1))
+        new = bench.enqueue(number=5)
+        bench.settle(*bench.take())
+        assert bench.finished(Status.DONE) == old[10:] + new
+        assert bench.stored_ids() == {*old[10:], *new}
+
+    def test_a_settle_drops_twice_what_it_adds_of_what_is_over_a_lowered_limit(
+        self, bench: Bench
+    ) -> None:
+        old = bench.enqueue(number=50)
+        for delivery in bench.take():
+            bench.settle(delivery)
+        bench.register("w", retention_limit=20)
+        new = bench.enqueue(number=5)
+        bench.settle(*bench.take())
+        assert bench.finished(Status.DONE) == old[10:] + new
+
+    def test_a_settle_of_a_thousand_drops_two_thousand(self, one_bench: Bench) -> None:
+        bench = one_bench
+        bench.register("w", retention_us=60_000_000)
+        bench.enqueue(number=4000)
+        for _ in range(4):
+            bench.settle(*bench.take())
+        bench.clock.advance(timedelta(minutes=1))
+        bench.enqueue(number=1000)
+        bench.settle(*bench.take())
+        assert len(bench.finished(Status.DONE)) == 3000
+
+    def test_what_is_within_time_and_limit_stays(self, bench: Bench) -> None:
+        bench.register("w", retention_us=60_000_000, retention_limit=10)
+        ids = bench.enqueue(number=10)
+        for delivery in bench.take():
+            bench.settle(delivery)
+        bench.clock.advance(timedelta(seconds=50))
+        assert bench.finished(Status.DONE) == ids
+
+
+class TestManyOutcomes:
+    def test_more_than_a_thousand_go_in_several_calls(self, one_bench: Bench) -> None:
+        bench = one_bench
+        bench.enqueue(number=2100)
+        deliveries = [delivery for _ in range(3) for delivery in bench.take()]
+        strangers = ["1:first", *deliveries[:1500], "1:middle", *deliveries[1500:], "1:last"]
+        assert bench.settle(*strangers) == ["1:first", "1:middle", "1:last"]
+        assert [call.arguments[1] for call in bench.calls] == [1000, 1000, 103]
+        assert bench.held() == []
+        assert bench.totals() == {"done:email": 2100}
+
+    def test_large_results_go_in_calls_of_four_mib(self, one_bench: Bench) -> None:
+        bench = one_bench
+        bench.enqueue(number=10)
+        deliveries = bench.take()
+        body = encode_state_body(0, 0, None, bytes(MIB))
+        assert bench.settle(*deliveries, body=body) == []
+        assert [call.arguments[1] for call in bench.calls] == [3, 3, 3, 1]
+        assert len(bench.finished(Status.DONE)) == 10
+
+    def test_a_result_beyond_four_mib_goes_alone(self, one_bench: Bench) -> None:
+        bench = one_bench
+        bench.enqueue(number=2)
+        deliveries = bench.take()
+        body = encode_state_body(0, 0, None, bytes(5 * MIB))
+        assert bench.settle(*deliveries, body=body) == []
+        assert [call.arguments[1] for call in bench.calls] == [1, 1]
