@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from redisjobs.errors import RedisJobsError
 from redisjobs.operations.membership import Lapse
 from redisjobs.origin import Origin
 from redisjobs.queue import RedisQueue
@@ -84,16 +85,11 @@ class Engine:
             IncompatibleQueueError: the queue holds data of a newer release.
         """
         self._shutdown.on_request(self.wakeup.wake)
-        self._pump.register()
-        if self._shutdown.requested:
-            return
         for death in dead_siblings:
             self.janitor.tell(death)
+        # This thread, where signals arrive, holds no lock that their handler could want.
         pump = threading.Thread(target=self._run_pump, name="redisjobs-pump", daemon=True)
         try:
-            self.heartbeat.start()
-            self.janitor.start()
-            self.janitor.wait_until_idle()
             pump.start()
             while pump.is_alive():
                 pump.join(0.5)  # a timed join lets signals in
@@ -106,7 +102,14 @@ class Engine:
 
     def _run_pump(self) -> None:
         try:
-            self._pump.run()
+            self._pump.register()
+            if not self._shutdown.requested:
+                self.heartbeat.start()
+                self.janitor.start()
+                self.janitor.wait_until_idle(lambda: self._shutdown.requested)
+                self._pump.run()
+        except RedisJobsError as err:
+            self._failure = err
         except BaseException as err:
             self._failure = err
             self._logger.exception("the worker cannot go on")

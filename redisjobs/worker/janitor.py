@@ -77,9 +77,11 @@ class Janitor:
         """Has a dead worker's jobs taken back."""
         self._tasks.put(task)
 
-    def wait_until_idle(self) -> None:
-        """Blocks until all that it was told is done."""
-        self._tasks.join()
+    def wait_until_idle(self, enough: Callable[[], bool]) -> None:
+        """Blocks until all that it was told is done, or `enough()`, which is asked now and then."""
+        with self._tasks.all_tasks_done:
+            while self._tasks.unfinished_tasks and not enough():
+                self._tasks.all_tasks_done.wait(0.1)
 
     def reap_now(self, death: ChildDeath) -> None:
         """Takes back the jobs of a supervisor's dead child.

@@ -263,16 +263,19 @@ class Pump:
         )  # fmt: skip
 
     def _room(self, kinds: Sequence[str]) -> Room:
-        """What there is room for: nothing, where the worker winds down, runs a job alone, or is
-        past its lease.
+        """What there is room for: nothing, where the worker winds down, runs a job alone, is past
+        its lease, or has enough to do.
         """
         lease_holds = time.monotonic() < self._around.life.current.lease_ends
         if self._winding_down or not kinds or not lease_holds or self._held.runs_alone:
             return Room(0, 0, ())
+        crew = self._around.crew
         occupied = self._held.open_count + len(self._ghosts)
-        room = self._capacity.room(occupied, self._around.crew.waiting, kinds, self._pace)
+        room = self._capacity.room(occupied, crew.waiting, kinds, self._pace)
+        if room.free == 0 and crew.waiting > crew.low_water:
+            return Room(0, 0, ())
         if self._agenda.stopped or self._agenda.emptying is not None:
-            room = Room(room.free, room.free, [0] * len(kinds))
+            return Room(room.free, room.free, [0] * len(kinds))
         return room
 
     def _claim_request(self, now: float, *, along: bool) -> ClaimRequest | None:
@@ -281,11 +284,8 @@ class Pump:
             return None
         around, kinds = self._around, self._kinds_in_turn()
         room = self._room(kinds)
-        crew = around.crew
-        if room.limit == 0 or (room.free == 0 and crew.waiting > crew.low_water):
-            if not self._agenda.token_in_hand or not kinds:
-                return None
-            room = Room(0, 0, ())  # puts the token back
+        if room.limit == 0 and not (self._agenda.token_in_hand and kinds):
+            return None  # with a token in hand, a claim of nothing puts it back
         settings = around.life.settings
         guarded = self._held.count_of_losses(settings.max_losses - 1)
         return ClaimRequest(
