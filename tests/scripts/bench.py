@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.limits import MAX_JOBS_PER_CALL
 from redisjobs.operations import enqueue as enqueueing
-from redisjobs.operations import membership
+from redisjobs.operations import membership, one_job
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.giving_back import Reaped, reap, release
 from redisjobs.operations.operation import Argument, Call, Calls, Operation, Replies
@@ -39,6 +39,49 @@ class Stored(NamedTuple):
     type: str
     value: Any
     expires: bool
+
+
+class Steps(Generic[T]):
+    """An operation that is carried out one round trip at a time.
+
+    Attributes:
+        codes: the code of each answer so far.
+        value: what the operation returned; None before its end.
+    """
+
+    def __init__(self, bench: Bench, operation: Operation[T]) -> None:
+        self._bench = bench
+        self._operation = operation
+        self._calls: Calls | None = None
+        self.codes: list[str] = []
+        self.value: T | None = None
+
+    def step(self) -> bool:
+        """One round trip, unless it is at its end. Returns whether it goes on."""
+        if self.value is not None:
+            return False
+        try:
+            if self._calls is None:
+                self._calls = next(self._operation)
+            answers = self._bench.run(_once(self._calls))
+            self.codes += self._bench.codes
+            self._calls = self._operation.send(answers)
+        except StopIteration as end:
+            self.value = end.value
+            return False
+        return True
+
+    def finish(self) -> T:
+        """What it returns in the end."""
+        while self.step():
+            pass
+        assert self.value is not None
+        return self.value
+
+
+def _once(calls: Calls) -> Operation[Replies]:
+    replies = yield calls
+    return replies
 
 
 class Bench:
@@ -196,6 +239,9 @@ class Bench:
         kinds: Sequence[str] = (KIND,),
     ) -> Reaped:
         return self.run(reap(self.keys, worker, judged, max_losses, kinds))
+
+    def get(self, id: str) -> Job | None:
+        return self.run(one_job.get(self.keys, id))
 
     def end(self, *ids: str, letter: bytes = b"D", kind: str = KIND) -> None:
         """Let the jobs at the head of their due set, which these must be, end with this state."""
