@@ -69,6 +69,7 @@ class Capacity:
     def __init__(self, concurrency: int, prefetch: int | Literal["auto"]) -> None:
         self._concurrency = concurrency
         self._prefetch = prefetch
+        self._most_ahead = MOST_AHEAD if prefetch == "auto" else prefetch
 
     def ahead_of(self, kind: str, pace: Pace) -> int:
         """How many jobs of a kind may wait in this process for a slot."""
@@ -87,11 +88,12 @@ class Capacity:
         """
         free = max(0, self._concurrency - occupied)
         ahead = [max(0, self.ahead_of(kind, pace) - waiting) for kind in kinds]
-        limit = min(free + min(sum(ahead), MOST_AHEAD), MOST_A_CLAIM)
+        beyond = min(sum(ahead), max(0, self._most_ahead - waiting))
+        limit = min(free + beyond, MOST_A_CLAIM)
         return Room(limit, min(free, limit), ahead)
 
     def low_water(self, kinds: Sequence[str], pace: Pace) -> int:
         """With this few deliveries waiting it is time to claim again, so that the slots do not run
         dry meanwhile.
         """
-        return sum(self.ahead_of(kind, pace) for kind in kinds) // 2
+        return min(sum(self.ahead_of(kind, pace) for kind in kinds), self._most_ahead) // 2
