@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -64,6 +64,14 @@ class WorkerSettings:
             timedelta(seconds=_seconds("min_retry_backoff", min_retry_backoff)),
             max(SHORTEST_POLL_S, _seconds("poll_interval", poll_interval)),
         )
+
+    def with_concurrency(self, concurrency: int) -> WorkerSettings:
+        """The same with as many slots; 0 means 1.
+
+        Raises:
+            ConfigurationError: it is no whole number, 0 or more.
+        """
+        return replace(self, concurrency=max(1, _whole("concurrency", concurrency)))
 
     @property
     def lease_us(self) -> int:

@@ -98,6 +98,7 @@ class Worker:
         self._logger = logger or _LOGGER
         self._shutdown = Shutdown(self.settings.shutdown_timeout_s)
         self._engine: Engine | None = None
+        self._early_deaths: list[ChildDeath] = []
         self._running = False
 
     @property
@@ -118,6 +119,15 @@ class Worker:
         if engine is not None:
             engine.heartbeat.beat_soon()
             engine.wakeup.wake()
+
+    def use_concurrency(self, concurrency: int) -> None:
+        """Has the next `run()` run this many handlers at once, instead of as many as it was made
+        with.
+
+        Raises:
+            ConfigurationError: it is no whole number, 0 or more.
+        """
+        self.settings = self.settings.with_concurrency(concurrency)
 
     def enqueue(self, *jobs: Job) -> Any:
         """Enqueues jobs that this worker can run, all or none.
@@ -185,7 +195,8 @@ class Worker:
             "worker of queue %r starts: %s", self.queue.name, ", ".join(self._handlers.kinds),
             extra={"queue_name": self.queue.name},
         )  # fmt: skip
-        self._engine.run(() if parentage is None else parentage.deaths())
+        told = () if parentage is None else parentage.deaths()
+        self._engine.run([*told, *self._early_deaths])
         self._logger.info(
             "worker of queue %r has stopped", self.queue.name, extra={"queue_name": self.queue.name}
         )
@@ -200,6 +211,10 @@ class Worker:
         """A supervisor's word that another of its children is dead: its jobs are taken back at
         once.
         """
+        death = ChildDeath(supervisor, spawn)
+        if self._engine is None:
+            # Told before the first claim; twice, if the engine appears just now.
+            self._early_deaths.append(death)
         engine = self._engine
         if engine is not None:
-            engine.janitor.tell(ChildDeath(supervisor, spawn))
+            engine.janitor.tell(death)

@@ -1,0 +1,61 @@
+"""A supervisor's child: loads a worker and runs it. Started by `process`, not by users."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+from redisjobs.errors import ConfigurationError, IncompatibleQueueError
+from redisjobs.supervisor.lifeline import Lifeline
+from redisjobs.supervisor.loading import load_worker
+from redisjobs.supervisor.logs import LEVELS, configure_logging
+from redisjobs.supervisor.protocol import CANNOT_RUN
+
+# How long the process may take to end once its worker has: for what the user's code has registered
+# with atexit, but not for a thread of its that never ends.
+LEAVE_WITHIN_S = 10.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the worker until it is stopped. Returns the exit code for this process."""
+    options = _parser().parse_args(arguments)
+    lifeline = Lifeline(options.lifeline)
+    try:
+        worker = load_worker(options.target)
+        configure_logging(options.log_level)
+        if options.concurrency is not None:
+            worker.use_concurrency(options.concurrency)
+        worker.run(burst=options.burst, parentage=lifeline.hand_over(worker))
+    except (ConfigurationError, IncompatibleQueueError) as err:
+        lifeline.fail(str(err))
+        return CANNOT_RUN
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m redisjobs.supervisor.child")
+    parser.add_argument("target")
+    parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--burst", action="store_true")
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
+    return parser
+
+
+def _leave_in_time(exit_code: int) -> None:
+    """A thread of the user's that never ends must not keep the process, and so its supervisor."""
+    timer = threading.Timer(LEAVE_WITHIN_S, os._exit, (exit_code,))
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    exit_code = 1
+    try:
+        exit_code = main(sys.argv[1:])
+    finally:
+        _leave_in_time(exit_code)
+    sys.exit(exit_code)
