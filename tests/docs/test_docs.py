@@ -131,7 +131,7 @@ def test_the_state_table_is_drawn_from_the_code() -> None:
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     drawn = page.split("<!-- states:begin -->")[1].split("<!-- states:end -->")[0]
     assert drawn.strip() == as_markdown().strip(), (
-        "docs/design.md is behind: put the output of `python -m redisjobs.states` between the markers"
+        "docs/design.md is behind: put `python -m redisjobs.states` between the markers"
     )
 
 
