@@ -1,0 +1,139 @@
+"""One run of the demo, from the server to the report."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from redisjobs.address import client_from_url
+from redisjobs.demo.follow import Course, Follower
+from redisjobs.demo.journal import read_starts
+from redisjobs.demo.kill import recovery
+from redisjobs.demo.plan import Plan, differences
+from redisjobs.demo.processes import Process
+from redisjobs.demo.producers import SERVICES
+from redisjobs.demo.progress import Display
+from redisjobs.demo.report import Report, Sums
+from redisjobs.demo.setting import Setting
+from redisjobs.embedded import EmbeddedServer, server_url
+from redisjobs.queue import RedisQueue
+
+WORKER = "redisjobs.demo.workers:make_worker"
+KEYS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to show.
+
+    Attributes:
+        url: where Redis is; None: where the environment says, else on an embedded server.
+        files: work on at most this many files; None: on all.
+        workers: how many worker processes.
+        kill: whether to kill one of them half way.
+        worker: which worker they run, as `redisjobs worker` takes it.
+    """
+
+    url: str | None = None
+    files: int | None = None
+    workers: int = 3
+    kill: bool = True
+    worker: str = WORKER
+
+
+def run_demo(options: Options, display: Display) -> Report:
+    """Runs the demo. Nothing of it is left behind, however it ends: no process, and no key.
+
+    Raises:
+        DemoError: it cannot be run to its end.
+        RedisJobsError: Redis cannot be reached or used, or no server can be started.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="redisjobs-demo-"))
+        url, is_ours = stack.enter_context(_server(options.url, display))
+        name = f"demo-{secrets.token_hex(6)}"
+        setting = Setting(url, name, directory, options.files, options.workers, options.worker)
+        plan = setting.plan()
+        queue = setting.queue()
+        stack.callback(queue.close)
+        client = stack.enter_context(client_from_url(url))
+        queue.stats()  # tells at once if Redis cannot be reached
+        if not is_ours:
+            display.say(f"queue {name!r}; its keys are removed at the end")
+            stack.callback(_remove_keys, client, queue)
+        course = _run_jobs(setting, plan, queue, client, options.kill, display)
+        return _report(plan, queue, course, Path(directory), kill_wanted=options.kill)
+
+
+@contextmanager
+def _server(url: str | None, display: Display) -> Iterator[tuple[str, bool]]:
+    """The URL of the server to use, and whether it is one of our own."""
+    given = url or server_url(os.environ)
+    if given:
+        yield given, False
+        return
+    with EmbeddedServer() as server:
+        display.say(f"started {server.executable.name} {server.version} for this demo alone")
+        yield server.url, True
+
+
+def _run_jobs(
+    setting: Setting,
+    plan: Plan,
+    queue: RedisQueue,
+    client: redis.Redis,
+    kill: bool,
+    display: Display,
+) -> Course:
+    with ExitStack() as stack:
+        workers = stack.enter_context(
+            Process("the workers' supervisor", setting, "redisjobs.demo.workers")
+        )
+        follower = Follower(queue, client, plan.job_count, workers, display, kill=kill)
+        follower.until_started(setting.workers)
+        display.say(
+            f"{setting.workers} workers have started; {SERVICES} services enqueue"
+            f" {plan.job_count:,} jobs about {len(plan.files):,} source files"
+        )
+        services = [
+            stack.enter_context(
+                Process(f"service {number}", setting, "redisjobs.demo.producers", str(number))
+            )
+            for number in range(SERVICES)
+        ]
+        return follower.until_done(services)
+
+
+def _report(
+    plan: Plan, queue: RedisQueue, course: Course, directory: Path, *, kill_wanted: bool
+) -> Report:
+    """The report of a run whose workers have ended."""
+    collected = plan.collected(queue.get)
+    return Report(
+        jobs=plan.job_count,
+        done=course.counts.done,
+        failed=course.counts.failed,
+        retried=collected.retried,
+        retries_planned=len(plan.files),
+        kill_wanted=kill_wanted,
+        recovery=None if course.kill is None else recovery(course.kill, read_starts(directory)),
+        seconds=course.seconds,
+        sums=Sums.of(collected.results),
+        unfinished=collected.unfinished,
+        differences=differences(plan.expected(), collected.results),
+        broken=list(queue.check()),
+    )
+
+
+def _remove_keys(client: redis.Redis, queue: RedisQueue) -> None:
+    pattern = queue.keys.prefix + b"*"
+    keys = list(client.scan_iter(match=pattern, count=KEYS_AT_ONCE))
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        client.unlink(*keys[first : first + KEYS_AT_ONCE])
