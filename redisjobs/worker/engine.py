@@ -18,9 +18,10 @@ from redisjobs.worker.heartbeat import Heartbeat
 from redisjobs.worker.incarnation import Life
 from redisjobs.worker.janitor import ChildDeath, Janitor
 from redisjobs.worker.outcomes import Clerk
-from redisjobs.worker.pump import Pump, Surroundings
+from redisjobs.worker.pump import Pump
 from redisjobs.worker.settings import WorkerSettings
 from redisjobs.worker.shutdown import Shutdown
+from redisjobs.worker.standing import Surroundings
 from redisjobs.worker.wakeup import Wakeup
 
 # A janitor's or a pump's wait for a reply; the heartbeat's is shorter with a short lease.
@@ -97,13 +98,13 @@ class Engine:
             self.heartbeat.stop()
             self.janitor.stop()
             self._crew.close(0.5)
+            self._shutdown.off_request(self.wakeup.wake)
         if self._failure is not None:
             raise self._failure
 
     def _run_pump(self) -> None:
         try:
-            self._pump.register()
-            if not self._shutdown.requested:
+            if self._pump.register():
                 self.heartbeat.start()
                 self.janitor.start()
                 self.janitor.wait_until_idle(lambda: self._shutdown.requested)

@@ -7,51 +7,26 @@ is the order of things, and what happens when Redis does not answer.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from redisjobs.context import CancelReason
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError, LockLostError, RedisJobsError
-from redisjobs.keys import Keys
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
-from redisjobs.operations.giving_back import release
-from redisjobs.operations.membership import held as listed_for
-from redisjobs.operations.membership import register, unregister
+from redisjobs.operations.membership import unregister
 from redisjobs.operations.operation import join
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
-from redisjobs.registry import Handlers
-from redisjobs.settings import QueueSettings
 from redisjobs.transport import Line, LineError, drive
 from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room
-from redisjobs.worker.crew import Crew
 from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held, id_of
-from redisjobs.worker.incarnation import Incarnation, Life
-from redisjobs.worker.outcomes import Clerk
-from redisjobs.worker.shutdown import Shutdown
-from redisjobs.worker.wakeup import Wakeup
-
-
-class Surroundings(NamedTuple):
-    """What the pump works with and does not make itself."""
-
-    keys: Keys
-    queue_settings: QueueSettings
-    handlers: Handlers
-    life: Life
-    crew: Crew
-    clerk: Clerk
-    wakeup: Wakeup
-    shutdown: Shutdown
-    logger: logging.Logger
+from redisjobs.worker.standing import Standing, Surroundings
 
 
 class Pump:
@@ -77,11 +52,10 @@ class Pump:
         self._may_rest = may_rest
         settings, now = around.life.settings, time.monotonic()
         self._held = Held()
+        self._standing = Standing(around, line, self._held)
         self._agenda = Agenda(settings, now)
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._pace = Pace(now)
-        self._ghosts: dict[str, str] = {}  # deliveries that were lost and still run, by their ids
-        self._lost_ids: list[str] = []
         self._rotation, self._version = 0, 0
         self._added_at = self._exchanged_at = now
         self._winding_down = self._cancelled = self._looked_again = False
@@ -89,9 +63,8 @@ class Pump:
 
     # ------------------------------------------------------------------ its life
 
-    def register(self) -> None:
-        """Enters the worker, however long Redis is away. Comes back without it if the worker is
-        stopped meanwhile.
+    def register(self) -> bool:
+        """Enters the worker, however long Redis is away. False if the worker is stopped before.
 
         Raises:
             ConfigurationError: Redis is there, but cannot be used.
@@ -100,13 +73,13 @@ class Pump:
         shutdown = self._around.shutdown
         try:
             self._persist(
-                partial(self._register, self._around.life.current),
+                partial(self._standing.register, self._around.life.current),
                 worth_it=lambda err: isinstance(err, LineError),
                 enough=lambda: shutdown.requested,
             )
         except LineError:
-            if not shutdown.requested:
-                raise
+            return False
+        return True
 
     def run(self) -> None:
         """Works until the worker is stopped."""
@@ -148,12 +121,14 @@ class Pump:
                 self._version = around.handlers.version
                 self._agenda.hungry = True
             if around.life.current.lost:
-                self._begin_anew()
+                self._standing.begin_anew(self._persist)
+                self._agenda.begin_anew(time.monotonic())
             if around.shutdown.requested:
                 self._wind_down()
             if self._agenda.reconcile_is_due(time.monotonic()):
-                self._reconcile()
-            self._release()
+                self._standing.reconcile()
+                self._agenda.reconciled(time.monotonic())
+            self._standing.release()
             if not self._exchange():
                 self._sleep()
         except LockLostError:
@@ -189,7 +164,7 @@ class Pump:
         """After a call that failed: what was said and what was heard may differ."""
         try:
             self._collect()
-            self._reconcile()
+            self._standing.reconcile()
         except RedisJobsError:
             self._line.close()
             raise
@@ -204,7 +179,7 @@ class Pump:
             delivery = ended.popleft()
             outcome = delivery.outcome
             assert outcome is not None  # the crew sets it before
-            self._ghosts.pop(delivery.name, None)
+            self._standing.ghosts.pop(delivery.name, None)
             if outcome.status is None:
                 kept = self._held.give_back(delivery)
             else:
@@ -270,7 +245,7 @@ class Pump:
         if self._winding_down or not kinds or not lease_holds or self._held.runs_alone:
             return Room(0, 0, ())
         crew = self._around.crew
-        occupied = self._held.open_count + len(self._ghosts)
+        occupied = self._held.open_count + len(self._standing.ghosts)
         room = self._capacity.room(occupied, crew.waiting, kinds, self._pace)
         if room.free == 0 and crew.waiting > crew.low_water:
             return Room(0, 0, ())
@@ -291,7 +266,7 @@ class Pump:
         return ClaimRequest(
             around.life.current.worker_id, kinds, room.limit, room.free, settings.max_losses,
             settings.most_guarded - guarded, room.ahead, self._agenda.passed, self._agenda.emptying,
-            list(self._ghosts.values()),
+            list(self._standing.ghosts.values()),
         )  # fmt: skip
 
     def _kinds_in_turn(self) -> Sequence[str]:
@@ -310,6 +285,7 @@ class Pump:
                 self._held.claimed([delivery])
                 self._held.ended(delivery, settlement)
         now = time.monotonic()
+        self._standing.confirmed()
         self._agenda.claimed(claimed, now)
         if deliveries:
             self._held.claimed(deliveries)
@@ -344,79 +320,6 @@ class Pump:
                 self._held.give_back(delivery)
             self._pace.forget(now)
 
-    # ------------------------------------------------------------------ keeping both sides the same
-
-    def _register(self, incarnation: Incarnation) -> None:
-        around, began = self._around, time.monotonic()
-        operation = register(
-            around.keys, incarnation.worker_id, around.life.settings.lease_us, around.life.info(),
-            around.queue_settings.to_store, self._lost_ids,
-        )  # fmt: skip
-        drive(operation, self._line)
-        around.life.prolonged(incarnation, began)
-        self._lost_ids = []
-
-    def _release(self) -> None:
-        names = self._held.to_release
-        if names:
-            around = self._around
-            worker_id = around.life.current.worker_id
-            drive(release(around.keys, worker_id, names, around.handlers.kinds), self._line)
-            self._held.released(names)
-
-    def _reconcile(self) -> None:
-        """Compares the processing list with what is held, and mends both. Between two of the pump's
-        own round trips: from another thread a claim in flight would look like an orphan.
-        """
-        around = self._around
-        worker_id = around.life.current.worker_id
-        result = self._held.reconcile(drive(listed_for(around.keys, worker_id), self._line))
-        self._lose(result.lost, result.dropped)
-        if result.orphans:
-            around.logger.info("giving %d jobs back whose claim was not heard", len(result.orphans))
-            drive(
-                release(around.keys, worker_id, result.orphans, around.handlers.kinds), self._line
-            )
-        self._agenda.reconciled(time.monotonic())
-
-    def _lose(
-        self, lost: Sequence[Delivery], dropped: Sequence[str], *, keep_losses: bool = False
-    ) -> None:
-        """These are not this worker's any more. Their ids are named at the next registration, if
-        there is one.
-        """
-        self._lost_ids += dropped
-        for delivery in lost:
-            running = delivery.started_at is not None and delivery.outcome is None
-            if running:
-                self._ghosts[delivery.name] = delivery.id
-            if not (running and keep_losses):
-                self._lost_ids.append(delivery.id)
-            self._around.crew.cancel(delivery, CancelReason.LEASE_LOST)
-
-    def _begin_anew(self) -> None:
-        """Redis does not know this worker any more: it was silent for longer than its lease, and
-        others took its jobs.
-        """
-        around = self._around
-        old = around.life.current.worker_id
-        result = self._held.lose_all()
-        self._lose(result.lost, result.dropped, keep_losses=around.life.burned_the_time())
-        around.crew.withdraw()
-        around.logger.warning(
-            "worker %s lost its lease, and with it %d jobs; it goes on under a new id", old,
-            len(result.lost) + len(result.dropped),
-        )  # fmt: skip
-        left = drive(listed_for(around.keys, old), self._line)
-        if left:
-            drive(release(around.keys, old, left, around.handlers.kinds), self._line)
-        drive(unregister(around.keys, old), self._line)
-        # The heartbeat follows only when the new one is registered.
-        incarnation = around.life.next_incarnation()
-        self._persist(partial(self._register, incarnation))
-        around.life.current = incarnation
-        self._agenda.begin_anew(time.monotonic())
-
     # ------------------------------------------------------------------ its end
 
     def _wind_down(self) -> None:
@@ -445,12 +348,12 @@ class Pump:
         self._collect()
         for delivery in list(self._held.open):
             self._held.give_back(delivery)
-        self._release()
+        self._standing.release()
         worker_id = around.life.current.worker_id
         while settlements := self._held.unsettled[:MOST_OUTCOMES]:
             for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
                 self._log_refused(settlement)
             self._held.settled(settlements)
         if drive(unregister(around.keys, worker_id), self._line):
-            self._reconcile()
+            self._standing.reconcile()
             drive(unregister(around.keys, worker_id), self._line)

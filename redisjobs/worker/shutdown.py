@@ -34,7 +34,7 @@ class Shutdown:
         if self._requested_at is None:
             self._requested_at = time.monotonic()
         self._event.set()
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
 
     def on_request(self, listener: Callable[[], None]) -> None:
@@ -42,6 +42,10 @@ class Shutdown:
         self._listeners.append(listener)
         if self.requested:
             listener()
+
+    def off_request(self, listener: Callable[[], None]) -> None:
+        """Has `listener` called no more."""
+        self._listeners.remove(listener)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Blocks until it is asked for. Returns whether it was."""

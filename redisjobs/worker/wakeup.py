@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 
 
 class Wakeup:
     """A pipe to itself. `armed` is true while the sleeper wants to be woken, so that others need
     not write for nothing.
+
+    The pipe is closed when nobody can ring any more, not before: a handler that was left behind
+    would write into whatever has its number by then.
     """
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
+        closing = weakref.finalize(self, _close, self._read_end, self._write_end)
+        closing.atexit = False  # the process's end closes it anyway
         self.armed = False
 
     def fileno(self) -> int:
@@ -24,7 +30,7 @@ class Wakeup:
     def wake(self) -> None:
         """Wakes the sleeper, or lets its next sleep end at once. Safe in signal handlers."""
         self.armed = False
-        with contextlib.suppress(BlockingIOError, OSError):
+        with contextlib.suppress(BlockingIOError):  # full: it will wake
             os.write(self._write_end, b"\0")
 
     def drain(self) -> None:
@@ -34,7 +40,7 @@ class Wakeup:
             while len(os.read(self._read_end, 512)) == 512:
                 pass
 
-    def close(self) -> None:
-        """Gives the pipe back; later wakes do nothing."""
-        os.close(self._read_end)
-        os.close(self._write_end)
+
+def _close(*ends: int) -> None:
+    for end in ends:
+        os.close(end)

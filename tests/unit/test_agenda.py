@@ -1,0 +1,152 @@
+"""When the pump does what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from redisjobs.operations.claim import TIMEKEEPER_MS, Claim, Claimed
+from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
+from redisjobs.worker.settings import WorkerSettings
+
+LEASE_S = 15.0
+POLL_S = 1.0
+SETTINGS = WorkerSettings.of(10, "auto", LEASE_S, 30, 3, 5, POLL_S)
+NOW = 1000.0
+A_CLAIM = Claim("job-1", "email", b"", None, 0)
+
+
+def _claimed(*claims: Claim, **fields: Any) -> Claimed:
+    plain = Claimed(1, claims, None, True, False, False, 0, None, False)
+    return plain._replace(**fields)
+
+
+def _after(claimed: Claimed, now: float = NOW) -> Agenda:
+    agenda = Agenda(SETTINGS, now)
+    agenda.claimed(claimed, now)
+    return agenda
+
+
+def _sleep_s(agenda: Agenda, now: float = NOW, **state: bool) -> float:
+    idle = {"has_room": True, "waiting": False, "unsettled": False}
+    return agenda.sleep_s(now, **(idle | state))
+
+
+class TestClaiming:
+    def test_begins_at_once(self) -> None:
+        assert Agenda(SETTINGS, NOW).claim_is_due(NOW)
+
+    def test_after_nothing_was_found_waits_for_the_poll(self) -> None:
+        agenda = _after(_claimed())
+        assert [agenda.claim_is_due(NOW + s) for s in (0, 0.99, 1.0)] == [False, False, True]
+
+    def test_after_all_was_taken_waits_for_the_poll(self) -> None:
+        assert not _after(_claimed(A_CLAIM)).claim_is_due(NOW)
+
+    def test_goes_on_where_jobs_were_left_over(self) -> None:
+        assert _after(_claimed(A_CLAIM, left_over=True)).claim_is_due(NOW)
+
+    def test_does_not_spin_where_nothing_of_what_is_left_over_can_be_had(self) -> None:
+        """No room, or suspects that found no free slot: what ends makes room."""
+        agenda = _after(_claimed(left_over=True))
+        before = agenda.claim_is_due(NOW)
+        agenda.something_ended()
+        assert (before, agenda.claim_is_due(NOW)) == (False, True)
+
+    def test_an_end_is_no_reason_where_nothing_was_left_over(self) -> None:
+        agenda = _after(_claimed(A_CLAIM))
+        agenda.something_ended()
+        assert not agenda.claim_is_due(NOW)
+
+    def test_an_end_is_a_reason_where_the_worker_empties_itself(self) -> None:
+        agenda = _after(_claimed(emptying=("email", "poison")))
+        before = agenda.claim_is_due(NOW)
+        agenda.something_ended()
+        assert (before, agenda.claim_is_due(NOW)) == (False, True)
+
+    def test_a_token_is_a_reason_until_it_is_used(self) -> None:
+        agenda = _after(_claimed())
+        agenda.token_came()
+        before = agenda.claim_is_due(NOW)
+        agenda.claimed(_claimed(), NOW)
+        assert (before, agenda.token_in_hand, agenda.claim_is_due(NOW)) == (True, False, False)
+
+    def test_the_next_due_time_is_met_to_the_microsecond(self) -> None:
+        agenda = _after(_claimed(next_due_us=250_000))
+        assert not agenda.claim_is_due(NOW + 0.2499)
+        assert agenda.claim_is_due(NOW + 0.25)
+
+    @pytest.mark.parametrize("next_due_us", [10 * 10**6, 10**12])
+    def test_a_due_time_is_said_again_before_the_word_expires(self, next_due_us: int) -> None:
+        slow = WorkerSettings.of(10, "auto", 60, 30, 3, 5, 30)
+        agenda = Agenda(slow, NOW)
+        agenda.claimed(_claimed(next_due_us=next_due_us), NOW)
+        assert agenda.claim_is_due(NOW + TIMEKEEPER_MS / 2000)
+
+    def test_what_another_minds_is_left_to_the_poll(self) -> None:
+        slow = WorkerSettings.of(10, "auto", 60, 30, 3, 5, 30)
+        agenda = Agenda(slow, NOW)
+        agenda.claimed(_claimed(next_due_us=None), NOW)
+        assert [agenda.claim_is_due(NOW + s) for s in (29, 30)] == [False, True]
+
+    def test_what_the_claim_told_is_kept_for_the_next_one(self) -> None:
+        claimed = _claimed(keeps_done=False, stopped=True, passed=7, emptying=("email", "x"))
+        agenda = _after(claimed)
+        assert agenda.keeps_done is False
+        assert agenda.stopped is True
+        assert agenda.passed == 7
+        assert agenda.emptying == ("email", "x")
+
+
+@pytest.mark.parametrize(
+    ("fields", "nothing"),
+    [
+        ({}, True),
+        ({"next_due_us": 5}, True),
+        ({"claims": [A_CLAIM]}, False),
+        ({"left_over": True}, False),
+        ({"passed": 1}, False),
+        ({"emptying": ("email", "x")}, False),
+    ],
+)
+def test_a_burst_ends_only_where_nothing_is_due(fields: dict[str, Any], nothing: bool) -> None:
+    assert _after(_claimed(**fields)).found_nothing is nothing
+
+
+def test_a_new_incarnation_knows_nothing() -> None:
+    agenda = _after(_claimed(emptying=("email", "x"), stopped=True))
+    agenda.claimed(_claimed(), NOW)
+    agenda.begin_anew(NOW + 1)
+    assert agenda.claim_is_due(NOW + 1)
+    assert not agenda.found_nothing
+    assert agenda.emptying is None
+    assert not agenda.reconcile_is_due(NOW + LEASE_S / 3)
+    assert agenda.reconcile_is_due(NOW + 1 + LEASE_S / 3)
+
+
+def test_the_list_is_compared_every_third_of_the_lease() -> None:
+    agenda = Agenda(SETTINGS, NOW)
+    due = [agenda.reconcile_is_due(NOW + s) for s in (0, 4.99, 5.0)]
+    agenda.reconciled(NOW + 5)
+    assert [*due, agenda.reconcile_is_due(NOW + 9.99)] == [False, False, True, False]
+
+
+class TestSleep:
+    def test_ends_at_the_next_claim_where_there_is_room(self) -> None:
+        assert _sleep_s(_after(_claimed())) == pytest.approx(POLL_S)
+        assert _sleep_s(_after(_claimed(next_due_us=3000))) == pytest.approx(0.003)
+
+    def test_without_room_ends_at_the_next_comparison(self) -> None:
+        assert _sleep_s(_after(_claimed()), has_room=False) == pytest.approx(LEASE_S / 3)
+
+    def test_with_jobs_in_the_line_sees_in_time_that_they_are_stuck(self) -> None:
+        agenda = _after(_claimed(A_CLAIM))
+        assert _sleep_s(agenda, has_room=False, waiting=True) <= STUCK_S
+
+    def test_with_outcomes_in_hand_is_short(self) -> None:
+        agenda = _after(_claimed(A_CLAIM))
+        assert _sleep_s(agenda, has_room=False, unsettled=True) == pytest.approx(LINGER_S)
+
+    def test_is_never_negative(self) -> None:
+        assert _sleep_s(_after(_claimed()), NOW + 100) == 0
