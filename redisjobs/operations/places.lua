@@ -8,7 +8,8 @@
 --       ('' if it has none, '?' if that cannot be read), 1 if its time is over, 1 if it has losses, then the places in KEYS
 --       of the sets and lists that have it, of a list once for each delivery}};
 --       {'kind', names...}: repeat with the sets of these kinds; {'worker', names...}: repeat with the lists of all these
--- Cost  'own': O(ids); 'all': O(ids · kinds + workers + held). Reads at most about twice BYTES of records and states
+-- Cost  'own': O(ids); 'all': O(ids · kinds + workers + held); 1,000 ids at most. Reads at most about twice BYTES of
+--       records and states
 -- include: limits now record read_records retention
 
 local JOBS, STATE, LOSSES, META, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -16,86 +17,94 @@ local kind_count, everywhere, list_count = tonumber(ARGV[1]), ARGV[2] == 'all', 
 local first_list = 6 + 5 * kind_count
 
 local at = 4
-local first_set_of = {}
+local first_set_of, list_of = {}, {}
 for index = 1, kind_count do
   first_set_of[ARGV[at]] = 6 + 5 * (index - 1)
   at = at + 1
 end
-local list_of = {}
 for index = 1, list_count do
   list_of[ARGV[at]] = first_list + index - 1
   at = at + 1
 end
-local ids, deliveries = {}, {}
+local ids = {}
 for index = at, #ARGV do
   ids[#ids + 1] = ARGV[index]
-  deliveries[ARGV[index]] = {}
 end
 
-local records, read = read_records(JOBS, ids, #ids)
-local states
+local records, states, read
+records, read = read_records(JOBS, ids, #ids)
 states, read = read_records(STATE, ids, read)
 
-local missing = {'kind'}
+-- What is known of each id, by its position; the positions of the ids of each kind.
+local facts, of_kind, all, missing = {}, {}, {}, {'kind'}
 for index = 1, read do
-  local kind = records[index] and kind_of(records[index])
-  if kind and not first_set_of[kind] then
+  local kind = records[index] and (kind_of(records[index]) or '')
+  facts[index] = {kind}
+  all[index] = index
+  if first_set_of[kind] then
+    of_kind[kind] = of_kind[kind] or {}
+    table.insert(of_kind[kind], index)
+  elseif kind and kind ~= '' then
     missing[#missing + 1] = kind
   end
 end
 if #missing > 1 then
   return missing
 end
-
-if everywhere then
-  local registered, all_given = redis.call('ZRANGE', WORKERS, 0, -1), true
-  for _, worker in ipairs(registered) do
-    all_given = all_given and list_of[worker] ~= nil
-  end
-  if not all_given then
+local registered = everywhere and redis.call('ZRANGE', WORKERS, 0, -1) or {}
+for _, worker in ipairs(registered) do
+  if not list_of[worker] then
     table.insert(registered, 1, 'worker')
     return registered
   end
-  for list = first_list, first_list + list_count - 1 do
-    for _, delivery in ipairs(redis.call('LRANGE', KEYS[list], 0, -1)) do
-      local places = deliveries[string.match(delivery, '^%d+:(.*)$') or false]
-      if places then
-        places[#places + 1] = list
+end
+
+local time, keeps = now(), retention(META)
+local lost = redis.call('HMGET', LOSSES, unpack(ids, 1, read))
+for index = 1, read do
+  local letter, past, ended, _ = '', 0, nil, nil
+  if states[index] then
+    letter, _, ended = parse_state(states[index])
+    past = letter and is_past(keeps, letter, ended, time) and 1 or 0
+  end
+  local fact = facts[index]
+  fact[2], fact[3], fact[4] = letter or '?', past, lost[index] and 1 or 0
+end
+
+-- look_in(first, last, positions): notes which of the sets from KEYS[first] on have the ids at these positions
+local function look_in(first, last, positions)
+  local members = {}
+  for place, index in ipairs(positions) do
+    members[place] = ids[index]
+  end
+  for key = first, last do
+    for place, score in ipairs(redis.call('ZMSCORE', KEYS[key], unpack(members))) do
+      if score then
+        table.insert(facts[positions[place]], key)
       end
     end
   end
 end
 
-local time, keeps = now(), retention(META)
-local any_losses = redis.call('EXISTS', LOSSES) == 1
-
-local function facts_of(id, record, state)
-  local kind = record and (kind_of(record) or '')
-  local letter, past, lost, ended, _ = '', 0, 0, nil, nil
-  if state then
-    letter, _, ended = parse_state(state)
-    if letter and is_past(keeps, letter, ended, time) then
-      past = 1
+if everywhere then
+  look_in(6, first_list - 1, all)
+  local position = {}
+  for index = 1, read do
+    position[ids[index]] = index
+  end
+  for list = first_list, first_list + list_count - 1 do
+    for _, delivery in ipairs(redis.call('LRANGE', KEYS[list], 0, -1)) do
+      local index = position[string.match(delivery, '^%d+:(.*)$') or false]
+      if index then
+        table.insert(facts[index], list)
+      end
     end
   end
-  if any_losses then
-    lost = redis.call('HEXISTS', LOSSES, id)
+else
+  for kind, positions in pairs(of_kind) do
+    look_in(first_set_of[kind], first_set_of[kind] + 4, positions)
   end
-  local facts = {kind, letter or '?', past, lost}
-  local first = everywhere and 6 or first_set_of[kind]
-  for key = first or 1, first and (everywhere and first_list - 1 or first + 4) or 0 do
-    if redis.call('ZSCORE', KEYS[key], id) then
-      facts[#facts + 1] = key
-    end
-  end
-  for _, list in ipairs(deliveries[id]) do
-    facts[#facts + 1] = list
-  end
-  return facts
 end
 
-local reply = {'ok'}
-for index = 1, read do
-  reply[index + 1] = facts_of(ids[index], records[index], states[index])
-end
-return reply
+table.insert(facts, 1, 'ok')
+return facts

@@ -11,7 +11,7 @@ from redisjobs.operations.verdicts import Facts
 
 MOST_IDS = 500
 # How many look-ups one call makes that looks everywhere.
-MOST_LOOKUPS = 2000
+MOST_LOOKUPS = 5000
 # Workers come and go: how often a look everywhere begins anew because of one that it did not know.
 MOST_TRIES = 50
 
