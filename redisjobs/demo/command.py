@@ -51,8 +51,10 @@ def demo(files: int | None, url: str | None, workers: int, no_kill: bool, as_jso
     """
     try:
         from redisjobs.demo.run import Options
-    except ImportError as err:
-        click.echo(f"the demo needs {err.name}: pip install 'redisjobs[cli]'", err=True)
+    except ModuleNotFoundError as err:
+        if err.name is None or not err.name.startswith("rich"):
+            raise
+        click.echo("the demo needs rich: pip install 'redisjobs[cli,embedded]'", err=True)
         sys.exit(USAGE)
     options = Options(url=url, files=files, workers=workers, kill=not no_kill)
     try:

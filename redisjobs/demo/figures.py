@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,8 @@ def count_words(source: bytes) -> Figures:
 def parse_functions(source: bytes) -> Figures:
     """How many functions, methods and classes are defined; None for each if it is no Python."""
     try:
-        with _parsing:
+        with _parsing, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is doubtful in a file is not ours to say
             tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return {"functions": None, "classes": None}

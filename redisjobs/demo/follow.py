@@ -82,9 +82,11 @@ class Follower:
             DemoError: a service failed, the workers ended, or nothing ended for 30 s.
         """
         began_at = moved_at = time.monotonic()
-        ended, kill = 0, None
+        ended = enqueued = 0
+        kill = None
         while True:
-            counts = Counts.of(self._queue.stats(), self._total)
+            counts = Counts.of(self._queue.stats(), self._total, at_least=enqueued)
+            enqueued = counts.enqueued
             now = time.monotonic()
             self._display.show(counts)
             if counts.ended == self._total:

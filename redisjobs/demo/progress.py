@@ -36,15 +36,16 @@ class Counts(NamedTuple):
         return self.done + self.failed
 
     @classmethod
-    def of(cls, stats: Stats, total: int) -> Counts:
-        """Adds the kinds up."""
+    def of(cls, stats: Stats, total: int, *, at_least: int = 0) -> Counts:
+        """Adds the kinds up. `at_least`: how many were enqueued before."""
         kinds = stats.kinds.values()
         running = sum(kind.running for kind in kinds)
         done = sum(kind.done for kind in kinds)
         failed = sum(kind.failed + kind.cancelled for kind in kinds)
         waiting = sum(kind.scheduled + kind.ready for kind in kinds)
-        # The kinds are counted one after the other, while jobs move.
-        return cls(min(total, waiting + running + done + failed), running, done, failed, total)
+        # They are counted one after the other, while jobs move: some are missed, some seen twice.
+        seen = min(total, waiting + running + done + failed)
+        return cls(max(at_least, seen), running, done, failed, total)
 
 
 class Display(Protocol):

@@ -69,6 +69,7 @@ def run_demo(options: Options, display: Display) -> Report:
             display.say(f"queue {name!r}; its keys are removed at the end")
             stack.callback(_remove_keys, client, queue)
         course = _run_jobs(setting, plan, queue, client, options.kill, display)
+        display.say("reading all results, and computing the same ones without a queue")
         return _report(plan, queue, course, Path(directory), kill_wanted=options.kill)
 
 
