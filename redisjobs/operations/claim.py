@@ -94,8 +94,8 @@ def job_of(claim: Claim) -> Job:
         InvalidJobError: its record or state cannot be read.
         IncompatibleQueueError: it was stored by a newer release.
     """
-    state = decode_state(claim.state) if claim.state else None
-    job = to_job(claim.id, decode_record(claim.record), state)
+    record = decode_record(claim.record)  # first: whose format is unknown, its state may be, too
+    job = to_job(claim.id, record, decode_state(claim.state) if claim.state else None)
     if job.kind != claim.kind:
         raise InvalidJobError(
             f"the record says kind {job.kind!r}, but the job waited as {claim.kind!r}"

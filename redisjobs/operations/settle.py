@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ MOST_OUTCOMES = 1000
 MOST_BYTES = 4 * 2**20
 # A record of a newer release is looked at again after this long.
 _UNREADABLE_AGAIN_US = 30_000_000
+_PROGRESS = re.compile(rb"[A-Z](\d+):\d+:(.*)", re.DOTALL)  # a state: its attempts, its body
 
 
 class Settlement(NamedTuple):
@@ -33,13 +35,18 @@ class Settlement(NamedTuple):
 
 def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:
     """A job whose record cannot be read: FAILED with the reason, or if a newer release stored it,
-    left waiting for a worker that can read it.
+    left waiting for a worker that can read it, with the progress that it has.
     """
-    later = isinstance(err, IncompatibleQueueError)
-    letter = LETTER_OF_STATUS[Status.PENDING if later else Status.FAILED]
+    delivery = f"{token}:{claim.id}"
+    if isinstance(err, IncompatibleQueueError):
+        progress = _PROGRESS.fullmatch(claim.state or b"")
+        attempts, body = progress.groups() if progress else (0, b"")
+        return Settlement(
+            delivery, claim.kind, LETTER_OF_STATUS[Status.PENDING], int(attempts),
+            _UNREADABLE_AGAIN_US, body,
+        )  # fmt: skip
     body = encode_state_body(now_us, None, f"{type(err).__name__}: {err}", None)
-    delay_us = _UNREADABLE_AGAIN_US if later else 0
-    return Settlement(f"{token}:{claim.id}", claim.kind, letter, 0, delay_us, body)
+    return Settlement(delivery, claim.kind, LETTER_OF_STATUS[Status.FAILED], 0, 0, body)
 
 
 def settle(
