@@ -12,8 +12,6 @@ from redisjobs.demo.progress import Counts, Display
 from redisjobs.queue import RedisQueue
 
 if TYPE_CHECKING:
-    import redis
-
     from redisjobs.demo.processes import Process
 
 LOOK_EVERY_S = 0.05
@@ -42,7 +40,6 @@ class Follower:
     def __init__(
         self,
         queue: RedisQueue,
-        client: redis.Redis,
         total: int,
         workers: Process,
         display: Display,
@@ -50,7 +47,6 @@ class Follower:
         kill: bool,
     ) -> None:
         self._queue = queue
-        self._client = client
         self._total = total
         self._workers = workers
         self._display = display
@@ -110,7 +106,7 @@ class Follower:
             )
 
     def _kill(self) -> Kill | None:
-        kill = kill_a_worker(self._queue, self._client)
+        kill = kill_a_worker(self._queue)
         if kill is not None:
             self._display.say(
                 f"killed the worker with pid {kill.pid} by SIGKILL: it held {len(kill.held):,} jobs"

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import redis
-
 from redisjobs.demo.journal import Start
+from redisjobs.demo.keyspace import held
 from redisjobs.queue import RedisQueue
 
 LOOK_AGAIN_S = 0.01
@@ -48,7 +47,7 @@ class Recovery:
     seconds: float | None
 
 
-def kill_a_worker(queue: RedisQueue, client: redis.Redis) -> Kill | None:
+def kill_a_worker(queue: RedisQueue) -> Kill | None:
     """Kills the worker that holds the most jobs, with SIGKILL. None: no worker holds any just now.
 
     It is stopped first, and read its list while it can neither take nor end a job: after the kill
@@ -62,36 +61,30 @@ def kill_a_worker(queue: RedisQueue, client: redis.Redis) -> Kill | None:
         os.kill(busiest.pid, signal.SIGSTOP)
         killed = False
         try:
-            held = _held_by_stopped(client, queue.keys.processing(busiest.id))
-            if held:
+            deliveries = _held_by_stopped(queue, busiest.id)
+            if deliveries:
                 at = time.monotonic()
                 os.kill(busiest.pid, signal.SIGKILL)
                 killed = True
-                return Kill(busiest.pid, at, held)
+                return Kill(busiest.pid, at, deliveries)
         finally:
             if not killed:
                 os.kill(busiest.pid, signal.SIGCONT)
     return None
 
 
-def _held_by_stopped(client: redis.Redis, processing: bytes) -> dict[str, int]:
-    """What a stopped worker's list holds, once what it sent before has arrived; empty if it never
+def _held_by_stopped(queue: RedisQueue, worker_id: str) -> dict[str, int]:
+    """What a stopped worker holds, once what it sent before has arrived; nothing if its list never
     comes to rest.
     """
     before = None
     for _ in range(LOOKS):
-        deliveries: list[bytes] = client.lrange(processing, 0, -1)  # type: ignore[assignment]
-        if deliveries == before:
-            return dict(map(parse_delivery, deliveries))
-        before = deliveries
+        found = queue.lines.run(lambda: held(queue.keys, worker_id))
+        if found == before:
+            return found
+        before = found
         time.sleep(LOOK_AGAIN_S)
     return {}
-
-
-def parse_delivery(delivery: bytes) -> tuple[str, int]:
-    """A job's id and its token, from `<token>:<id>`."""
-    token, _, id = delivery.partition(b":")
-    return id.decode(), int(token)
 
 
 def recovery(kill: Kill, starts: Iterable[Start]) -> Recovery:

@@ -10,7 +10,7 @@ from typing import Self
 from redisjobs.demo.errors import DemoError
 from redisjobs.demo.setting import Setting
 
-END_TIMEOUT_S = 5.0
+END_TIMEOUT_S = 10.0
 LOG_TAIL_CHARS = 2000
 
 
@@ -72,7 +72,7 @@ class Process:
         return f"It said last:\n{said[-LOG_TAIL_CHARS:]}" if said else "It said nothing."
 
     def end(self) -> None:
-        """Ends it: by a SIGTERM, and after five seconds by a SIGKILL."""
+        """Ends it: by a SIGTERM, and after ten seconds by a SIGKILL."""
         self._process.terminate()
         try:
             self._process.wait(END_TIMEOUT_S)

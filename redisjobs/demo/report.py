@@ -133,9 +133,9 @@ def show(report: Report, console: Console) -> None:
     sums = report.sums
     _say(
         console,
-        f"collected: {sums.files:,} files, {sums.lines:,} lines, {sums.words:,} words,"
-        f" {sums.functions:,} functions, {sums.classes:,} classes,"
-        f" {sums.packages:,} imported packages",
+        f"collected: files {sums.files:,}, lines {sums.lines:,}, words {sums.words:,},"
+        f" functions {sums.functions:,}, classes {sums.classes:,},"
+        f" imported packages {sums.packages:,}",
     )
     if not report.differences and not report.unfinished:
         _say(

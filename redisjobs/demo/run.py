@@ -10,23 +10,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
-
-from redisjobs.address import client_from_url
 from redisjobs.demo.follow import Course, Follower
 from redisjobs.demo.journal import read_starts
+from redisjobs.demo.keyspace import remove_all
 from redisjobs.demo.kill import recovery
-from redisjobs.demo.plan import Plan, differences
+from redisjobs.demo.plan import KINDS, Plan, differences
 from redisjobs.demo.processes import Process
 from redisjobs.demo.producers import SERVICES
 from redisjobs.demo.progress import Display
 from redisjobs.demo.report import Report, Sums
 from redisjobs.demo.setting import Setting
 from redisjobs.embedded import EmbeddedServer, server_url
+from redisjobs.errors import RedisJobsError
 from redisjobs.queue import RedisQueue
 
 WORKER = "redisjobs.demo.workers:make_worker"
-KEYS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,11 @@ def run_demo(options: Options, display: Display) -> Report:
         plan = setting.plan()
         queue = setting.queue()
         stack.callback(queue.close)
-        client = stack.enter_context(client_from_url(url))
         queue.stats()  # tells at once if Redis cannot be reached
         if not is_ours:
             display.say(f"queue {name!r}; its keys are removed at the end")
-            stack.callback(_remove_keys, client, queue)
-        course = _run_jobs(setting, plan, queue, client, options.kill, display)
+            stack.callback(_remove_keys, queue, display)
+        course = _run_jobs(setting, plan, queue, options.kill, display)
         display.say("reading all results, and computing the same ones without a queue")
         return _report(plan, queue, course, Path(directory), kill_wanted=options.kill)
 
@@ -89,7 +86,6 @@ def _run_jobs(
     setting: Setting,
     plan: Plan,
     queue: RedisQueue,
-    client: redis.Redis,
     kill: bool,
     display: Display,
 ) -> Course:
@@ -97,11 +93,11 @@ def _run_jobs(
         workers = stack.enter_context(
             Process("the workers' supervisor", setting, "redisjobs.demo.workers")
         )
-        follower = Follower(queue, client, plan.job_count, workers, display, kill=kill)
+        follower = Follower(queue, plan.job_count, workers, display, kill=kill)
         follower.until_started(setting.workers)
         display.say(
-            f"{setting.workers} workers have started; {SERVICES} services enqueue"
-            f" {plan.job_count:,} jobs about {len(plan.files):,} source files"
+            f"workers started: {setting.workers}; now {SERVICES} services enqueue"
+            f" {plan.job_count:,} jobs, {len(KINDS)} about each source file"
         )
         services = [
             stack.enter_context(
@@ -133,8 +129,8 @@ def _report(
     )
 
 
-def _remove_keys(client: redis.Redis, queue: RedisQueue) -> None:
-    pattern = queue.keys.prefix + b"*"
-    keys = list(client.scan_iter(match=pattern, count=KEYS_AT_ONCE))
-    for first in range(0, len(keys), KEYS_AT_ONCE):
-        client.unlink(*keys[first : first + KEYS_AT_ONCE])
+def _remove_keys(queue: RedisQueue, display: Display) -> None:
+    try:
+        queue.lines.run(lambda: remove_all(queue.keys))
+    except RedisJobsError as err:
+        display.say(f"the keys of queue {queue.name!r} could not be removed: {err}")

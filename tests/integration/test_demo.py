@@ -219,7 +219,7 @@ def test_a_worker_that_cannot_start_ends_the_demo_and_says_why(
 
 def test_a_ctrl_c_ends_server_services_and_workers(start: Start) -> None:
     demo = start()
-    demo.wait_for("3 workers have started")
+    demo.wait_for("workers started: 3")
     assert any("redis" in command or "valkey" in command for command in demo.left_behind())
     os.killpg(demo.process.pid, signal.SIGINT)
     assert demo.exit_code() == 130
@@ -231,7 +231,7 @@ def test_a_sigterm_leaves_no_key_on_a_given_server(
     start: Start, redis_server: EmbeddedServer, client: redis.Redis
 ) -> None:
     demo = start("--url", redis_server.url)
-    demo.wait_for("3 workers have started")
+    demo.wait_for("workers started: 3")
     assert keys_of_demos(client)
     demo.process.send_signal(signal.SIGTERM)
     assert demo.exit_code() == 143
@@ -241,7 +241,7 @@ def test_a_sigterm_leaves_no_key_on_a_given_server(
 
 def test_a_sigkill_leaves_no_process(start: Start) -> None:
     demo = start()
-    demo.wait_for("3 workers have started")
+    demo.wait_for("workers started: 3")
     demo.process.kill()
     demo.exit_code()
     Deadline(20).until(lambda: not demo.left_behind(), "all processes of the demo have ended")
