@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from redisjobs.errors import JobExistsError
+from redisjobs.errors import InvalidJobError, JobExistsError
 from redisjobs.keys import SCHEMA_VERSION, Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
-from redisjobs.operations.refusals import names, newer_schema
+from redisjobs.operations.refusals import names, newer_schema, readable_kind
 from redisjobs.record import EncodedJob
 
 
@@ -18,6 +18,7 @@ def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) 
     Raises:
         JobExistsError: some ids exist; nothing was written.
         IncompatibleQueueError: the queue holds data of a newer release.
+        InvalidJobError: the record of an id that is past its time cannot be read.
     """
     groups: dict[str, list[Argument]] = {}
     for job in jobs:
@@ -49,4 +50,14 @@ def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) 
             raise JobExistsError(names(rest))
         if code == b"schema":
             raise newer_schema(keys, rest[0])
-        finished_kinds = sorted({*finished_kinds, *names(rest)})
+        finished_kinds = sorted({*finished_kinds, *_readable(rest)})
+
+
+def _readable(kinds: Iterable[bytes]) -> Iterator[str]:
+    for raw in kinds:
+        kind = readable_kind(raw)
+        if kind is None:
+            raise InvalidJobError(
+                "nothing was written: an id of these jobs stands in a record that cannot be read"
+            )
+        yield kind

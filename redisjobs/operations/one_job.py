@@ -5,7 +5,7 @@ from __future__ import annotations
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
-from redisjobs.operations.refusals import names
+from redisjobs.operations.refusals import readable_kind
 from redisjobs.record import decode_record, decode_state, encode_state_body, to_job
 
 
@@ -52,11 +52,13 @@ def _of_kind(
     of that kind.
     """
     of_kind: tuple[bytes, ...] = ()
-    kind = ""
-    while True:
+    kind: str | None = ""
+    while kind is not None:
         replies = yield (Call(script, [*fixed, *of_kind], [id, kind, *more]),)
         code, *values = reply_of(replies)
         if code != b"kind":
             return bool(code == b"ok")
-        kind = names(values)[0]
-        of_kind = (*keys.of_kind(kind)[:2], *keys.all_finished(kind)[finished])
+        kind = readable_kind(values[0])
+        if kind is not None:
+            of_kind = (*keys.of_kind(kind)[:2], *keys.all_finished(kind)[finished])
+    return False

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 KIND = "email"
 LEASE_US = 15_000_000
+# Records in which no kind can be read: shapeless, no UTF-8, a name that no job can have, empty.
+DAMAGED = (b"junk", b"1\xff\0\0\x95", b"1 Spaced \0\0\x95", b"1" + b"k" * 201 + b"\0\0", b"")
 MAX_PAYLOAD = 2**24
 
 

@@ -10,6 +10,7 @@ import pytest
 from redisjobs.operations.one_job import cancel
 from redisjobs.record import encode_state_body
 from redisjobs.states import Status
+from tests.scripts.bench import DAMAGED
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -128,9 +129,12 @@ class TestNothingHappens:
         assert run_cancel(bench, id)
         self.refuse(bench, id)
 
-    def test_to_a_record_that_is_junk(self, bench: Bench) -> None:
-        bench.client.hset(bench.keys.jobs, "junk", b"junk")
-        self.refuse(bench, "junk")
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_to_a_record_that_is_damaged(self, bench: Bench, record: bytes) -> None:
+        bench.client.hset(bench.keys.jobs, "damaged", record)
+        stored = bench.snapshot()
+        assert not run_cancel(bench, "damaged")
+        assert bench.snapshot() == stored
 
     def test_while_the_kind_is_asked_for(self, bench: Bench) -> None:
         (id,) = bench.enqueue()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redisjobs.operations.one_job import delete
+from tests.scripts.bench import DAMAGED
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -113,9 +114,12 @@ class TestNothingHappens:
         assert run_delete(bench, id)
         self.refuse(bench, id)
 
-    def test_to_a_record_that_is_junk(self, bench: Bench) -> None:
-        bench.client.hset(bench.keys.jobs, "junk", b"junk")
-        self.refuse(bench, "junk")
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_to_a_record_that_is_damaged(self, bench: Bench, record: bytes) -> None:
+        bench.client.hset(bench.keys.jobs, "damaged", record)
+        stored = bench.snapshot()
+        assert not run_delete(bench, "damaged")
+        assert bench.snapshot() == stored
 
     def test_while_the_kind_is_asked_for(self, bench: Bench) -> None:
         (id,) = bench.enqueue()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs.errors import IncompatibleQueueError, JobExistsError
+from redisjobs.errors import IncompatibleQueueError, InvalidJobError, JobExistsError
 from redisjobs.record import decode_record
+from tests.scripts.bench import DAMAGED
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -93,11 +94,25 @@ class TestAllOrNothing:
             bench.store(*bench.jobs(ids=["new", there]), producer="another")
         assert bench.snapshot(bench.keys.request("another")) == stored
 
-    def test_a_record_that_cannot_be_read_refuses_the_call(self, bench: Bench) -> None:
-        bench.client.hset(bench.keys.jobs, "junk", b"junk")
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_a_record_that_is_damaged_refuses_the_call(self, bench: Bench, record: bytes) -> None:
+        bench.client.hset(bench.keys.jobs, "damaged", record)
         with pytest.raises(JobExistsError):
-            bench.enqueue(ids=["new", "junk"])
-        assert bench.stored_ids() == {"junk"}
+            bench.enqueue(ids=["new", "damaged"])
+        assert bench.stored_ids() == {"damaged"}
+
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_a_record_past_its_time_that_is_damaged_refuses_the_call(
+        self, bench: Bench, record: bytes
+    ) -> None:
+        (id,) = bench.enqueue()
+        bench.end(id)
+        bench.client.hset(bench.keys.jobs, id, record)
+        bench.clock.advance(timedelta(days=1))
+        stored = bench.snapshot()
+        with pytest.raises((JobExistsError, InvalidJobError)):
+            bench.store(*bench.jobs(ids=["new", id]), producer="another")
+        assert bench.snapshot(bench.keys.request("another")) == stored
 
     def test_all_ids_that_exist_are_named(self, bench: Bench) -> None:
         there = bench.enqueue(number=150)

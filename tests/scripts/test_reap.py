@@ -10,7 +10,7 @@ from redisjobs.errors import LockLostError
 from redisjobs.operations.giving_back import Reaped, reap
 from redisjobs.record import LOST_TOO_OFTEN, encode_state_body
 from redisjobs.states import Status
-from tests.scripts.bench import Bench, Steps
+from tests.scripts.bench import DAMAGED, Bench, Steps
 
 MIB = 2**20
 
@@ -321,3 +321,16 @@ class TestChunks:
         assert bench.settle(deliveries[0], deliveries[699]) == [deliveries[699]]
         assert steps.finish() == Reaped(699, [])
         assert bench.waiting() == ids[1:]
+
+
+@pytest.mark.parametrize("record", DAMAGED)
+def test_a_job_whose_record_is_damaged_waits_again_and_stops_no_reaper(
+    bench: Bench, record: bytes
+) -> None:
+    damaged, whole = bench.enqueue(number=2)
+    bench.take()
+    bench.client.hset(bench.keys.jobs, damaged, record)
+    assert bench.reap() == Reaped(2, [])
+    assert bench.codes == ["kind", "ok"]
+    assert bench.waiting() == [damaged, whole]
+    assert [one.id for one in bench.claim("v").claims] == [damaged, whole]

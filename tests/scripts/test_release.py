@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from redisjobs.operations.giving_back import release
-from tests.scripts.bench import Bench, Steps
+from redisjobs.operations.giving_back import NO_KIND, release
+from tests.scripts.bench import DAMAGED, Bench, Steps
 
 MIB = 2**20
 
@@ -221,3 +221,24 @@ class TestManyDeliveries:
         assert steps.codes == ["ok", "ok"]
         assert bench.waiting() == ids
         assert bench.held() == []
+
+
+class TestADamagedRecord:
+    """Whoever claims the job ends it as FAILED, but it may be given back before that."""
+
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_its_job_waits_again_with_the_others(self, bench: Bench, record: bytes) -> None:
+        damaged, whole = bench.enqueue(number=2)
+        deliveries = bench.take()
+        bench.client.hset(bench.keys.jobs, damaged, record)
+        bench.release(*deliveries)
+        assert bench.codes == ["kind", "ok"]
+        assert bench.waiting() == [damaged, whole]
+        assert bench.held() == []
+
+    def test_its_job_is_not_lost_where_no_kind_is_known(self, bench: Bench) -> None:
+        (damaged,) = bench.enqueue()
+        deliveries = bench.take()
+        bench.client.hset(bench.keys.jobs, damaged, b"junk")
+        bench.release(*deliveries, kinds=[])
+        assert bench.waiting(NO_KIND) == [damaged]

@@ -10,6 +10,7 @@ import pytest
 from redisjobs.operations.one_job import cancel, retry
 from redisjobs.record import encode_state_body
 from redisjobs.states import Status
+from tests.scripts.bench import DAMAGED
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -129,11 +130,18 @@ class TestNothingHappens:
         bench.clock.advance(timedelta(minutes=1))
         self.refuse(bench, id)
 
-    def test_to_a_record_that_is_junk(self, bench: Bench) -> None:
-        bench.client.hset(bench.keys.jobs, "junk", b"junk")
-        self.refuse(bench, "junk")
-        bench.client.hset(bench.keys.state, "junk", b"F1:9000000000000000:")
-        self.refuse(bench, "junk")
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_to_a_record_that_is_damaged(self, bench: Bench, record: bytes) -> None:
+        bench.client.hset(bench.keys.jobs, "damaged", record)
+        bench.client.hset(bench.keys.state, "damaged", b"F1:9000000000000000:")
+        stored = bench.snapshot()
+        assert not run_retry(bench, "damaged")
+        assert bench.snapshot() == stored
+
+    def test_to_a_state_that_is_damaged(self, bench: Bench) -> None:
+        (id,) = bench.enqueue()
+        bench.client.hset(bench.keys.state, id, b"junk")
+        self.refuse(bench, id)
 
     def test_while_the_kind_is_asked_for(self, bench: Bench) -> None:
         (id,) = bench.enqueue()

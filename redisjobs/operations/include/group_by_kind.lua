@@ -1,11 +1,12 @@
 -- group_by_kind(jobs, ids, kinds) -> groups {kind place -> positions in ids}, how many ids were read, names of kinds
--- that were not given. `kinds` maps a name to its place. Ids without a record of a kind belong to no group.
+-- that were not given. `kinds` maps a name to its place. A record that has no kind is of the kind ''; ids without a record
+-- belong to no group.
 local function group_by_kind(jobs, ids, kinds)
   local records, read = read_records(jobs, ids, #ids)
   local groups, unknown = {}, {}
   for index = 1, read do
-    local name = records[index] and kind_of(records[index])
-    if name then
+    if records[index] then
+      local name = kind_of(records[index]) or ''
       local kind = kinds[name]
       if kind then
         groups[kind] = groups[kind] or {}
