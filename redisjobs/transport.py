@@ -134,14 +134,18 @@ class Line:
         if connection is not None:
             connection.disconnect()
 
-    def has_been_closed(self) -> bool:
-        """Whether an idle connection has something to read, which can only be its end."""
+    def freshen(self) -> None:
+        """Closes an idle connection that the server has closed: it has something to read, which
+        can only be its end. What is sent next then need not fail.
+        """
         if self._connection is None:
-            return False
+            return
         try:
-            return bool(self._connection.can_read(timeout=0))
+            stale = self._connection.can_read(timeout=0)
         except (redis.ConnectionError, redis.TimeoutError, OSError):
-            return True
+            stale = True
+        if stale:
+            self.close()
 
     def exchange(self, calls: Calls) -> Sequence[Any]:
         """One round trip: the reply to each call, an error reply as an exception in its place.
@@ -314,8 +318,8 @@ class Lines:
         idle is not used.
         """
         line = self._take()
-        if fresh and line.has_been_closed():
-            line.close()
+        if fresh:
+            line.freshen()
         try:
             return drive(operation, line)
         finally:

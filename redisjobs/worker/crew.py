@@ -67,6 +67,8 @@ class Crew:
             self._loop = HandlerLoop()
         self._line.extend(deliveries)
         self.kick()
+        if not all(delivery.is_async for delivery in deliveries):
+            self._wake_member()  # sync ones do not wait for a loop that a handler blocks
 
     @property
     def waiting(self) -> int:
@@ -114,17 +116,22 @@ class Crew:
             first = self._line[0]
         except IndexError:
             return
-        if first.is_async and self._loop is not None:
-            if not self._loop_kicked:
-                self._loop_kicked = True
-                self._loop.call(self._take_on_loop)
-        elif not self._waking:
-            try:
-                self._slots.pop()
-            except IndexError:
-                return
-            self._waking = True
-            self._free_member().wake(None)
+        if not first.is_async:
+            self._wake_member()
+        elif not self._loop_kicked and self._loop is not None:
+            self._loop_kicked = True
+            self._loop.call(self._take_on_loop)
+
+    def _wake_member(self) -> None:
+        """Has a member look at the line, with a slot, unless one is about to anyway."""
+        if self._waking or not self._line:
+            return
+        try:
+            self._slots.pop()
+        except IndexError:
+            return
+        self._waking = True
+        self._free_member().wake(None)
 
     def _free_member(self) -> _Member:
         try:
@@ -266,11 +273,11 @@ class _Member:
         self._parked.release()
 
     def _live(self) -> None:
-        while True:
+        crew = self._crew
+        while not crew.closed:  # also where its handler was left behind and has ended since
             self._parked.acquire()
             given, self._given = self._given, None
             if given is None:
-                self._crew.member_awake()
-            if self._crew.closed:
-                return
-            self._crew.park(self, self._crew.work(given))
+                crew.member_awake()
+            if not crew.closed:
+                crew.park(self, crew.work(given))

@@ -87,6 +87,7 @@ class Heartbeat:
         incarnation = self._life.current
         if incarnation.lost:
             return True  # the pump is about to take a new id
+        self._line.freshen()
         try:
             seen = drive(
                 beat(

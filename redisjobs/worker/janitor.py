@@ -114,6 +114,7 @@ class Janitor:
             self._tasks.task_done()
 
     def _try(self, work: Callable[[], object]) -> bool:
+        self._line.freshen()
         try:
             work()
         except RedisJobsError as err:
