@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from redisjobs.job import Job
 from redisjobs.keys import Keys
@@ -107,6 +107,12 @@ class Bench:
     def close(self) -> None:
         self.clock.reset()
         self.lines.close()
+
+    def staffed(self) -> Self:
+        """The bench, with two workers."""
+        self.register("w")
+        self.register("v")
+        return self
 
     # Running operations
 

@@ -25,9 +25,7 @@ def ids_of(claimed: Claimed) -> list[str]:
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    bench.register("w")
-    bench.register("v")
-    return bench
+    return bench.staffed()
 
 
 def suspect(bench: Bench, losses: int, kind: str = "email") -> str:

@@ -21,9 +21,7 @@ def seconds_until_due(claimed: Claimed) -> float | None:
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    bench.register("w")
-    bench.register("v")
-    return bench
+    return bench.staffed()
 
 
 def keeper(bench: Bench, kind: str = "email") -> str | None:

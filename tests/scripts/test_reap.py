@@ -17,18 +17,12 @@ MIB = 2**20
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    return with_workers(bench)
+    return bench.staffed()
 
 
 @pytest.fixture
 def one_bench(one_bench: Bench) -> Bench:
-    return with_workers(one_bench)
-
-
-def with_workers(bench: Bench) -> Bench:
-    bench.register("w")
-    bench.register("v")
-    return bench
+    return one_bench.staffed()
 
 
 def lapse_of(bench: Bench, worker: str = "w") -> str:
@@ -240,7 +234,7 @@ class TestTheCondemned:
 
 class TestChunks:
     def test_chunks_from_the_tail_keep_the_order(self, real_bench: Bench) -> None:
-        bench = with_workers(real_bench)
+        bench = real_bench.staffed()
         ids = bench.enqueue(number=1300)
         bench.take("w", limit=1200)
         assert bench.reap("w") == Reaped(1200, [])

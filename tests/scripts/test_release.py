@@ -14,18 +14,12 @@ MIB = 2**20
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    return with_workers(bench)
+    return bench.staffed()
 
 
 @pytest.fixture
 def one_bench(one_bench: Bench) -> Bench:
-    return with_workers(one_bench)
-
-
-def with_workers(bench: Bench) -> Bench:
-    bench.register("w")
-    bench.register("v")
-    return bench
+    return one_bench.staffed()
 
 
 class TestGivingBack:

@@ -12,8 +12,6 @@ from redisjobs.record import encode_state_body
 from redisjobs.states import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tests.scripts.bench import Bench
 
 ENDS = {
@@ -22,23 +20,11 @@ ENDS = {
     b"X": (Status.PANIC, "panic"),
     b"C": (Status.CANCELLED, "cancelled"),
 }
-MIB = 2**20
 
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    return with_workers(bench)
-
-
-@pytest.fixture
-def one_bench(one_bench: Bench) -> Bench:
-    return with_workers(one_bench)
-
-
-def with_workers(bench: Bench) -> Bench:
-    bench.register("w")
-    bench.register("v")
-    return bench
+    return bench.staffed()
 
 
 class TestAnEnd:
@@ -312,138 +298,3 @@ class TestTheFence:
         assert bench.settle(*deliveries, *deliveries) == deliveries
         assert bench.held() == []
         assert bench.totals() == {"done:email": 3}
-
-
-HELD = 100
-PLACES: dict[str, Sequence[int]] = {
-    "the head": range(10),
-    "the head out of order": (3, 1, 0, 2),
-    "all": range(HELD),
-    "all backwards": range(HELD)[::-1],
-    "one in the middle": (50,),
-    "the last": (HELD - 1,),
-    "a few anywhere": (90, 13, 55),
-    "the head and one behind it": (0, 1, 2, 60),
-    "the tail": range(80, HELD),
-    "every second": range(0, HELD, 2),
-    "all but the first": range(1, HELD),
-}
-
-
-class TestOutOfOrder:
-    @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
-    def test_exactly_what_is_settled_leaves_the_list(
-        self, bench: Bench, places: Sequence[int]
-    ) -> None:
-        bench.enqueue(number=HELD)
-        deliveries = bench.take()
-        settled = [deliveries[place] for place in places]
-        assert bench.settle(*settled) == []
-        left = [delivery for delivery in deliveries if delivery not in settled]
-        assert bench.held() == left
-        assert len(bench.finished(Status.DONE)) == len(settled)
-
-    def test_what_is_refused_among_them_does_no_harm(self, bench: Bench) -> None:
-        bench.enqueue(number=20)
-        deliveries = bench.take()
-        strangers = [f"7:stranger-{number}" for number in range(30)]
-        mixed = [one for pair in zip(strangers, deliveries[::-2], strict=False) for one in pair]
-        assert bench.settle(*mixed) == strangers[:10]
-        assert bench.held() == deliveries[::2]
-
-    def test_a_long_list_is_rewritten_in_its_order(self, one_bench: Bench) -> None:
-        bench = one_bench
-        bench.enqueue(number=3000)
-        deliveries = [delivery for _ in range(3) for delivery in bench.take()]
-        assert bench.settle(*deliveries[2000:2900]) == []
-        assert bench.held() == deliveries[:2000] + deliveries[2900:]
-
-
-class TestShedding:
-    def test_the_oldest_records_over_the_limit_are_dropped_whole(self, bench: Bench) -> None:
-        bench.register("w", retention_limit=10)
-        ids = bench.enqueue(number=15)
-        for delivery in bench.take():
-            bench.settle(delivery)
-        assert bench.finished(Status.DONE) == ids[5:]
-        assert bench.stored_ids() == set(ids[5:])
-        assert [id for id in ids if bench.state(id)] == ids[5:]
-
-    def test_each_kind_and_status_has_its_own_limit(self, bench: Bench) -> None:
-        bench.register("w", failed_limit=2)
-        for kind in ("a", "b"):
-            for letter in (b"F", b"X", b"C"):
-                bench.enqueue(kind, 4)
-                for delivery in bench.take(kinds=[kind]):
-                    bench.settle(delivery, kind=kind, letter=letter)
-                assert len(bench.finished(ENDS[letter][0], kind)) == 2
-
-    def test_a_settle_drops_twice_what_it_adds_of_what_is_past_its_time(self, bench: Bench) -> None:
-        bench.register("w", retention_us=60_000_000)
-        old = bench.enqueue(number=50)
-        for delivery in bench.take():
-            bench.settle(delivery)
-        bench.clock.advance(timedelta(minutes=1))
-        new = bench.enqueue(number=5)
-        bench.settle(*bench.take())
-        assert bench.finished(Status.DONE) == old[10:] + new
-        assert bench.stored_ids() == {*old[10:], *new}
-
-    def test_a_settle_drops_twice_what_it_adds_of_what_is_over_a_lowered_limit(
-        self, bench: Bench
-    ) -> None:
-        old = bench.enqueue(number=50)
-        for delivery in bench.take():
-            bench.settle(delivery)
-        bench.register("w", retention_limit=20)
-        new = bench.enqueue(number=5)
-        bench.settle(*bench.take())
-        assert bench.finished(Status.DONE) == old[10:] + new
-
-    def test_a_settle_of_a_thousand_drops_two_thousand(self, one_bench: Bench) -> None:
-        bench = one_bench
-        bench.register("w", retention_us=60_000_000)
-        bench.enqueue(number=4000)
-        for _ in range(4):
-            bench.settle(*bench.take())
-        bench.clock.advance(timedelta(minutes=1))
-        bench.enqueue(number=1000)
-        bench.settle(*bench.take())
-        assert len(bench.finished(Status.DONE)) == 3000
-
-    def test_what_is_within_time_and_limit_stays(self, bench: Bench) -> None:
-        bench.register("w", retention_us=60_000_000, retention_limit=10)
-        ids = bench.enqueue(number=10)
-        for delivery in bench.take():
-            bench.settle(delivery)
-        bench.clock.advance(timedelta(seconds=50))
-        assert bench.finished(Status.DONE) == ids
-
-
-class TestManyOutcomes:
-    def test_more_than_a_thousand_go_in_several_calls(self, one_bench: Bench) -> None:
-        bench = one_bench
-        bench.enqueue(number=2100)
-        deliveries = [delivery for _ in range(3) for delivery in bench.take()]
-        strangers = ["1:first", *deliveries[:1500], "1:middle", *deliveries[1500:], "1:last"]
-        assert bench.settle(*strangers) == ["1:first", "1:middle", "1:last"]
-        assert [call.arguments[1] for call in bench.calls] == [1000, 1000, 103]
-        assert bench.held() == []
-        assert bench.totals() == {"done:email": 2100}
-
-    def test_large_results_go_in_calls_of_four_mib(self, one_bench: Bench) -> None:
-        bench = one_bench
-        bench.enqueue(number=10)
-        deliveries = bench.take()
-        body = encode_state_body(0, 0, None, bytes(MIB))
-        assert bench.settle(*deliveries, body=body) == []
-        assert [call.arguments[1] for call in bench.calls] == [3, 3, 3, 1]
-        assert len(bench.finished(Status.DONE)) == 10
-
-    def test_a_result_beyond_four_mib_goes_alone(self, one_bench: Bench) -> None:
-        bench = one_bench
-        bench.enqueue(number=2)
-        deliveries = bench.take()
-        body = encode_state_body(0, 0, None, bytes(5 * MIB))
-        assert bench.settle(*deliveries, body=body) == []
-        assert [call.arguments[1] for call in bench.calls] == [1, 1]
