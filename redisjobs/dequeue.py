@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -22,6 +22,7 @@ from redisjobs.errors import (
     RedisJobsError,
 )
 from redisjobs.job import Job
+from redisjobs.keys import Keys
 from redisjobs.limits import normalise_kind
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim, job_of
 from redisjobs.operations.giving_back import release
@@ -30,11 +31,9 @@ from redisjobs.operations.operation import join
 from redisjobs.operations.settle import Settlement, settle, unreadable
 from redisjobs.origin import Origin
 from redisjobs.record import encode_state_body
+from redisjobs.settings import QueueSettings
 from redisjobs.states import LETTER_OF_STATUS, Status
-from redisjobs.transport import LineError, drive
-
-if TYPE_CHECKING:
-    from redisjobs.queue import RedisQueue
+from redisjobs.transport import LineError, Lines, drive
 
 LEASE_S = 15.0
 _MAX_LOSSES = 3  # as a worker's default
@@ -43,8 +42,19 @@ _AGAIN_S = 0.1
 _LOGGER = logging.getLogger("redisjobs.queue")
 
 
+class Source(NamedTuple):
+    """The queue to take from."""
+
+    keys: Keys
+    settings: QueueSettings
+    lines: Lines
+
+
 def dequeue(
-    queue: RedisQueue, kinds: Sequence[str], fn: Callable[[Context, Job], Job], lease_s: float
+    source: Source,
+    kinds: Sequence[str],
+    fn: Callable[[Context, Job], Job],
+    lease_s: float = LEASE_S,
 ) -> bool:
     """What `RedisQueue.dequeue` promises."""
     if isinstance(kinds, str):
@@ -54,7 +64,7 @@ def dequeue(
     wanted = tuple(dict.fromkeys(normalise_kind(kind) for kind in kinds))
     if not wanted:
         return False
-    tenure = _Tenure(queue, wanted, lease_s)
+    tenure = _Tenure(source, wanted, lease_s)
     try:
         found = tenure.claim()
         if found is None:
@@ -69,15 +79,15 @@ def dequeue(
 class _Tenure:
     """One short-lived worker, with a connection of its own for the beats."""
 
-    def __init__(self, queue: RedisQueue, kinds: tuple[str, ...], lease_s: float) -> None:
-        self._keys = queue.keys
-        self._settings = queue.settings
+    def __init__(self, source: Source, kinds: tuple[str, ...], lease_s: float) -> None:
+        self._keys = source.keys
+        self._settings = source.settings
         self._kinds = kinds
         self._lease_s = lease_s
         self._origin = Origin.here()
         self._worker = self._origin.new_worker_id()
-        self._line = queue.lines.new_line(lease_s / 3)
-        self._beat_line = queue.lines.new_line(lease_s / 3)
+        self._line = source.lines.new_line(lease_s / 3)
+        self._beat_line = source.lines.new_line(lease_s / 3)
         self._lease_ends = 0.0
         self._over = threading.Event()
         self._beats: threading.Thread | None = None

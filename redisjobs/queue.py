@@ -163,9 +163,9 @@ class RedisQueue:
         Raises:
             LockLostError: the lock was lost meanwhile; what `fn` returned was not stored.
         """
-        from redisjobs.dequeue import LEASE_S, dequeue  # a producer has no use for it
+        from redisjobs.dequeue import Source, dequeue  # a producer has no use for it
 
-        return dequeue(self, kinds, fn, LEASE_S)
+        return dequeue(Source(self.keys, self.settings, self.lines), kinds, fn)
 
     def get(self, id: str) -> Job | None:
         """The job as it stands, or None if there is none or its record's time is over."""
