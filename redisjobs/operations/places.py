@@ -12,26 +12,17 @@ from redisjobs.operations.verdicts import Facts
 MOST_IDS = 500
 # How many look-ups one call makes that looks everywhere.
 MOST_LOOKUPS = 5000
-# Workers come and go: how often a look everywhere begins anew because of one that it did not know.
-MOST_TRIES = 50
+# Workers and kinds come and go: how often a look begins anew because of one that it did not know.
+MOST_TRIES = 20
 
 
 def look_near(keys: Keys, ids: Sequence[bytes], kinds: Iterable[bytes]) -> Operation[list[Facts]]:
     """Looks ids up in the sets of each job's own kind alone.
 
-    `kinds`: those to expect; others are learnt.
+    Stops early where new kinds come faster than it looks. `kinds`: those to expect; others are
+    learnt.
     """
-    expected = dict.fromkeys(kinds)
-    found: list[Facts] = []
-    while len(found) < len(ids):
-        part = ids[len(found) : len(found) + MOST_IDS]
-        call = _call(keys, "own", list(expected), [], part)
-        code, *values = reply_of((yield (call,)))
-        if code == b"kind":
-            expected.update(dict.fromkeys(values))
-        else:
-            found += _facts(keys, call, part, values)
-    return found
+    return _look(keys, "own", ids, dict.fromkeys(kinds), {})
 
 
 def look_everywhere(
@@ -39,22 +30,33 @@ def look_everywhere(
 ) -> Operation[list[Facts]]:
     """Looks ids up in all sets and lists, each id at one moment.
 
-    Stops early where new workers come faster than it looks. `kinds`, and `workers` that may have
-    processing lists: as far as they are known; others are learnt.
+    Stops early where new workers or kinds come faster than it looks. `kinds`, and `workers` that
+    may have processing lists: as far as they are known; others are learnt.
     """
-    every_kind, every_worker = dict.fromkeys(kinds), dict.fromkeys(workers)
+    return _look(keys, "all", ids, dict.fromkeys(kinds), dict.fromkeys(workers))
+
+
+def _look(
+    keys: Keys,
+    where: str,
+    ids: Sequence[bytes],
+    kinds: dict[bytes, None],
+    workers: dict[bytes, None],
+) -> Operation[list[Facts]]:
     found: list[Facts] = []
     tries = 0
     while len(found) < len(ids) and tries < MOST_TRIES:
-        size = max(1, min(MOST_IDS, MOST_LOOKUPS // (5 * len(every_kind) + 1)))
+        size = MOST_IDS
+        if where == "all":
+            size = max(1, min(size, MOST_LOOKUPS // (5 * len(kinds) + 1)))
         part = ids[len(found) : len(found) + size]
-        call = _call(keys, "all", list(every_kind), list(every_worker), part)
+        call = _call(keys, where, list(kinds), list(workers), part)
         code, *values = reply_of((yield (call,)))
         tries += 1
         if code == b"kind":
-            every_kind.update(dict.fromkeys(values))
+            kinds.update(dict.fromkeys(values))
         elif code == b"worker":
-            every_worker.update(dict.fromkeys(values))
+            workers.update(dict.fromkeys(values))
         else:
             found += _facts(keys, call, part, values)
             tries = 0
@@ -80,7 +82,7 @@ def _facts(
     return [
         Facts(
             name, kind, letter, past == 1, lost == 1,
-            tuple([call.keys[place - 1][cut:] for place in places]),
+            tuple(sorted(call.keys[place - 1][cut:] for place in places)),
         )
         for name, (kind, letter, past, lost, *places) in zip(ids, values, strict=False)
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from redisjobs.operations.operation import Argument, Operation, command, reply_o
 
 MOST_ENTRIES = 500
 MOST_BYTES = 2**20
-_FIRST_ENTRIES = 16
+_FIRST_ENTRIES = 4
 
 
 class Walk:

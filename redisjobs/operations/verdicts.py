@@ -229,8 +229,8 @@ def on_kind(facts: KindFacts) -> Iterator[str]:
             yield f"counts: {field} of totals is {shown(total)}, which is no count"
         elif kept > int(total or 0):
             yield (
-                f"counts: {kept:,} jobs of kind {shown(facts.kind)} are kept as {status},"
-                f" but only {int(total or 0):,} ever ended so, by {field} of totals"
+                f"counts: {kept:,} in finished:{field}, but by totals only"
+                f" {int(total or 0):,} jobs of this kind ever ended so"
             )
 
 

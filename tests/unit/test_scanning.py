@@ -39,18 +39,18 @@ def test_it_goes_on_at_the_cursor_of_the_last_chunk_until_that_is_0() -> None:
 
 
 def test_names_are_matched_where_that_is_asked_for() -> None:
-    assert step(Walk("SCAN", match=b"x*"), b"0") == ("SCAN", b"0", "MATCH", b"x*", "COUNT", 16)
+    assert step(Walk("SCAN", match=b"x*"), b"0") == ("SCAN", b"0", "MATCH", b"x*", "COUNT", 4)
 
 
 def test_chunks_grow_up_to_the_most_entries() -> None:
     walk = Walk("HSCAN", b"key", most=300)
     counts = [step(walk, b"1", b"small", b"entry")[-1] for _ in range(4)]
-    assert counts == [16, 128, 300, 300]
+    assert counts == [4, 32, 256, 300]
 
 
 def test_chunks_of_large_entries_stay_small() -> None:
     walk = Walk("HSCAN", b"key")
-    step(walk, b"1", *[bytes(MOST_BYTES // 10)] * 16)
+    assert step(walk, b"1", *[bytes(MOST_BYTES // 10)] * 4)[-1] == 4
     assert step(walk, b"1", *[bytes(MOST_BYTES * 2)] * 10)[-1] == 10
     assert step(walk, b"1", b"small", b"again")[-1] == 1
     assert step(walk, b"1")[-1] == 8

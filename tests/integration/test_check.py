@@ -1,0 +1,468 @@
+"""check: a sound queue is left in peace, and each kind of damage is reported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from redisjobs.operations import inspect
+from redisjobs.operations.verdicts import MOST_SENTENCES
+from redisjobs.record import encode_state_body
+from redisjobs.states import Status
+from tests.scripts.bench import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis
+
+    from redisjobs.operations.inspect import CheckReport
+
+ENDED = {b"D": "done", b"F": "failed", b"X": "panicked", b"C": "cancelled"}
+
+
+@pytest.fixture
+def bench(every_client: redis.Redis, queue_name: str) -> Iterator[Bench]:
+    made = Bench(every_client, queue_name)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def full(bench: Bench) -> Bench:
+    """Jobs in every place in which they can be, by every way that leads there."""
+    for letter, id in ENDED.items():
+        bench.enqueue(ids=[id])
+        bench.end(id, letter=letter)
+    bench.enqueue(ids=["lost", "condemned"])
+    bench.register("dead")
+    bench.take("dead")
+    bench.set_losses(3, "condemned")
+    bench.reap("dead")
+    bench.register("w")
+    bench.enqueue(ids=["retried", "released", "held", "held too"])
+    of_id = {one.partition(":")[2]: one for one in bench.take("w")}
+    bench.settle(of_id["retried"], worker="w", letter=b"P", delay_us=1)
+    bench.release(of_id["lost"], of_id["released"], worker="w")
+    bench.enqueue("sms", ids=["scheduled"], delay=timedelta(hours=1))
+    bench.register("idle")
+    return bench
+
+
+def check(bench: Bench) -> CheckReport:
+    return bench.run(inspect.check(bench.keys))
+
+
+class TestASoundQueue:
+    def test_an_empty_one_has_nothing_wrong(self, bench: Bench) -> None:
+        assert check(bench) == []
+
+    def test_jobs_in_all_places_are_where_they_should_be(self, full: Bench) -> None:
+        assert full.held("w") == [one for one in full.held("w") if "held" in one] != []
+        assert full.losses() == {"lost": 1}
+        assert {
+            letter: full.state(id) is not None for letter, id in ENDED.items()
+        } == dict.fromkeys(ENDED, True)
+        condemned = full.state("condemned")
+        assert condemned is not None
+        assert condemned.letter == b"L"
+        assert check(full) == []
+
+    def test_it_says_what_it_examined(self, full: Bench) -> None:
+        examined = check(full).examined
+        keys = examined.pop("keys")
+        assert keys == len(full.snapshot())
+        assert examined == {
+            "kinds": 2, "workers": 2, "held": 2, "jobs": 11, "waiting": 4, "finished": 5,
+            "states": 6, "losses": 1,
+        }  # fmt: skip
+
+    def test_jobs_that_have_ended_and_left_nothing_are_no_damage(self, full: Bench) -> None:
+        full.register("w2", retention_limit=0)
+        full.settle(*full.held("w"), worker="w")
+        full.end("lost")
+        assert check(full) == []
+
+    def test_records_past_their_time_are_no_damage(self, full: Bench) -> None:
+        full.clock.advance(timedelta(days=8))
+        for worker in ("w", "idle"):
+            full.beat(worker)
+        assert check(full) == []
+
+    def test_a_queue_of_many_jobs_is_sound(self, bench: Bench) -> None:
+        for kind in ("email", "sms"):
+            bench.enqueue(kind, 1500)
+            bench.end(*bench.waiting(kind)[:600], kind=kind)
+        bench.register("w")
+        bench.take("w", ["email", "sms"], limit=700)
+        report = check(bench)
+        assert report == []
+        assert report.examined["jobs"] == 3000
+        assert report.examined["waiting"] == 1100
+        assert report.examined["held"] == 700
+        assert report.examined["finished"] == report.examined["states"] == 1200
+
+    def test_any_name_of_a_queue_and_any_id_will_do(self, bench: Bench) -> None:
+        name = f"[a-z]?*\\^{bench.keys.name}"
+        bench.client.set(f"redisjobs:{{az1x^{bench.keys.name}}}:strange", 1, ex=60)
+        odd = Bench(bench.client, name)
+        odd.enqueue(ids=["1:2", "line\nbreak", "ключ", "%s*["])
+        odd.register()
+        odd.take(limit=2)
+        report = check(odd)
+        names = [odd.keys.prefix + key.encode() for key in odd.snapshot()]
+        bench.client.delete(*names)
+        assert report == []
+        assert report.examined["jobs"] == 4
+        assert report.examined["keys"] == len(names)
+
+    def test_a_check_writes_nothing(self, full: Bench) -> None:
+        before = full.snapshot()
+        check(full)
+        assert full.snapshot() == before
+
+
+class Damage(NamedTuple):
+    """What is done to a full queue, and the sentences that check says of it, in part."""
+
+    name: str
+    do: Callable[[Bench], object]
+    says: tuple[str, ...]
+
+
+def move_to_other_kind(bench: Bench) -> None:
+    bench.client.zrem(bench.keys.due("email"), "lost")
+    bench.client.zadd(bench.keys.due("sms"), {"lost": 1})
+
+
+PLACES = [
+    Damage(
+        "a waiting job left its due set",
+        lambda b: b.client.zrem(b.keys.due("email"), "lost"),
+        ("I1: job 'lost' of kind 'email' has not ended, but is in no due set and in no proc",),
+    ),
+    Damage(
+        "a held job left its list",
+        lambda b: b.client.lpop(b.keys.processing("w")),
+        ("I1: job 'held' of kind 'email' has not ended, but is in no due set and in no proc",),
+    ),
+    Damage(
+        "a held job waits too",
+        lambda b: b.client.zadd(b.keys.due("email"), {"held": 1}),
+        ("job 'held' of kind 'email' has not ended and belongs in one place, but is in 2: due:em",),
+    ),
+    Damage(
+        "a job is held by two workers",
+        lambda b: b.client.rpush(b.keys.processing("idle"), "1:held"),
+        ("but is in 2: processing:",),
+    ),
+    Damage(
+        "a job is held twice by one worker",
+        lambda b: b.client.rpush(b.keys.processing("w"), "99:held"),
+        ("but is in 2: processing:w, processing:w",),
+    ),
+    Damage(
+        "a job waits as two kinds",
+        lambda b: b.client.zadd(b.keys.due("sms"), {"lost": 1}),
+        ("but is in 2: due:email, due:sms",),
+    ),
+    Damage(
+        "a job waits as another kind",
+        move_to_other_kind,
+        ("kinds: job 'lost' of kind 'email' waits in due:sms, the due set of another kind",),
+    ),
+    Damage(
+        "a waiting job has no record",
+        lambda b: b.client.hdel(b.keys.jobs, "scheduled"),
+        ("I1: job 'scheduled' has no record, but is still in due:sms",),
+    ),
+    Damage(
+        "a held job has no record",
+        lambda b: b.client.hdel(b.keys.jobs, "held"),
+        ("I1: job 'held' has no record, but is still in processing:w",),
+    ),
+    Damage(
+        "an ended job has no record",
+        lambda b: b.client.hdel(b.keys.jobs, "done"),
+        ("I1: job 'done' has no record, but is still in finished:done:email, state",),
+    ),
+    Damage(
+        "a waiting job is in a finished set",
+        lambda b: b.client.zadd(b.keys.finished(Status.FAILED, "email"), {"lost": 1}),
+        (
+            "belongs in one place, but is in 2: due:email, finished:failed:email",
+            "counts: 2 in finished:failed:email, but by totals only 1 jobs of this kind ever",
+        ),
+    ),
+    Damage(
+        "a state has no record",
+        lambda b: b.client.hset(b.keys.state, "ghost", b"P1:5:"),
+        ("I1: job 'ghost' has no record, but is still in state",),
+    ),
+    Damage(
+        "an ended job left its finished set",
+        lambda b: b.client.zrem(b.keys.finished(Status.CANCELLED, "email"), "cancelled"),
+        ("ended as CANCELLED and belongs in finished:cancelled:email alone, but is in no set",),
+    ),
+    Damage(
+        "an ended job is in two finished sets",
+        lambda b: b.client.zadd(b.keys.finished(Status.DONE, "email"), {"failed": 1}),
+        ("alone, but is in finished:done:email, finished:failed:email", "counts: 2 in"),
+    ),
+    Damage(
+        "an ended job is in the finished set of another kind",
+        lambda b: b.client.zadd(b.keys.finished(Status.DONE, "sms"), {"done": 1}),
+        ("alone, but is in finished:done:email, finished:done:sms", "counts: 1 in"),
+    ),
+    Damage(
+        "an ended job waits",
+        lambda b: b.client.zadd(b.keys.due("email"), {"done": 1}),
+        ("ended as DONE and belongs in finished:done:email alone, but is in due:email, fin",),
+    ),
+    Damage(
+        "an ended job is held",
+        lambda b: b.client.rpush(b.keys.processing("w"), "99:done"),
+        ("alone, but is in finished:done:email, processing:w",),
+    ),
+    Damage(
+        "a job that never ended is in a finished set",
+        lambda b: b.client.hdel(b.keys.state, "failed"),
+        ("I1: job 'failed' of kind 'email' has not ended, but is in finished:failed:email",),
+    ),
+    Damage(
+        "a list has something that is no delivery",
+        lambda b: b.client.rpush(b.keys.processing("w"), "held"),
+        ("I1: 'held' in processing:w is no delivery",),
+    ),
+]
+
+CONTENTS = [
+    Damage(
+        "a record is junk",
+        lambda b: b.client.hset(b.keys.jobs, "held", b"1email\0\0junk"),
+        ("records: the record of job 'held' is unusable: the job's record cannot be read",),
+    ),
+    Damage(
+        "a record names no kind",
+        lambda b: b.client.hset(
+            b.keys.jobs, "lost", b.client.hget(b.keys.jobs, "lost").replace(b"email", b"")
+        ),
+        ("records: the record of job 'lost' is unusable: it names no kind",),
+    ),
+    Damage(
+        "a record is of a newer release",
+        lambda b: b.client.hset(b.keys.jobs, "lost", b"9" + b.client.hget(b.keys.jobs, "lost")[1:]),
+        ("records: the record of job 'lost' is unusable: record format b'9' is not known",),
+    ),
+    Damage(
+        "a record of an ended job is junk",
+        lambda b: b.client.hset(b.keys.jobs, "failed", b"1email\0\0junk"),
+        ("records: the record of job 'failed' is unusable",),
+    ),
+    Damage(
+        "a state is junk",
+        lambda b: b.client.hset(b.keys.state, "retried", b"junk"),
+        ("records: the state of job 'retried' is unusable",),
+    ),
+    Damage(
+        "a state has a letter of a newer release",
+        lambda b: b.client.hset(b.keys.state, "retried", b"Z1:5:"),
+        ("records: the state of job 'retried' is unusable",),
+    ),
+    Damage(
+        "a state's body is junk",
+        lambda b: b.client.hset(b.keys.state, "done", b"D1:99999999999999999:junk"),
+        ("records: the state of job 'done' is unusable",),
+    ),
+    Damage(
+        "losses are no number",
+        lambda b: b.client.hset(b.keys.losses, "lost", "many"),
+        ("losses: those of job 'lost' are 'many', which is no count",),
+    ),
+    Damage(
+        "losses are counted of a job that has ended",
+        lambda b: b.set_losses(1, "done"),
+        ("losses: job 'done' of kind 'email' ended as DONE, but its losses are still counted",),
+    ),
+    Damage(
+        "losses are counted of a job that is gone",
+        lambda b: b.set_losses(1, "ghost"),
+        ("losses: job 'ghost' has no record, but is still in losses",),
+    ),
+]
+
+KEYS = [
+    Damage(
+        "a bell stays behind",
+        lambda b: b.client.rpush(b.keys.bell("fax"), "1"),
+        ("I8: bell:fax stays behind: no job of its kind waits",),
+    ),
+    Damage(
+        "a kind is not listed",
+        lambda b: b.client.srem(b.keys.kinds, "email"),
+        ("I8: due:email, finished:done:email, finished:failed:email, finished:panic:email, fin",),
+    ),
+    Damage(
+        "a worker that holds jobs is not registered",
+        lambda b: b.client.zrem(b.keys.workers, "w"),
+        (
+            "I8: processing:w stays behind with 2 deliveries that nobody reaps: worker 'w' is not",
+            "I8: worker 'w' stays behind in worker-info",
+        ),
+    ),
+    Damage(
+        "a worker has info but is not registered",
+        lambda b: b.client.hset(b.keys.worker_info, "ghost", b"{}"),
+        ("I8: worker 'ghost' stays behind in worker-info: it is not registered",),
+    ),
+    Damage(
+        "a worker is registered but has no info",
+        lambda b: b.client.hdel(b.keys.worker_info, "idle"),
+        ("workers: worker 'idle' is registered, but worker-info does not have it",),
+    ),
+    Damage(
+        "a request does not expire",
+        lambda b: b.client.persist(b.keys.request("producer")),
+        ("I8: key 'request:producer' stays behind: it should expire, but never does",),
+    ),
+    Damage(
+        "a timekeeper does not expire",
+        lambda b: b.client.set(b.keys.of_kind("sms")[2], "5 w"),
+        ("I8: key 'timekeeper:sms' stays behind: it should expire, but never does",),
+    ),
+    Damage(
+        "a last chance does not expire",
+        lambda b: b.client.hset(b.keys.last_chance, "lost", "5 w"),
+        ("I8: key 'last-chance' stays behind: it should expire, but never does",),
+    ),
+    Damage(
+        "a key is none of a queue's",
+        lambda b: b.client.set(b.keys.prefix + b"finished:strange:email", 1),
+        ("I8: key 'finished:strange:email' is none of a queue's, and never expires",),
+    ),
+    Damage(
+        "a key is of a wrong type",
+        lambda b: (b.client.delete(b.keys.due("sms")), b.client.set(b.keys.due("sms"), 1)),
+        ("keys: 'due:sms' is a string, but should be a zset",),
+    ),
+    Damage(
+        "more records are kept than ever ended",
+        lambda b: b.client.hset(b.keys.totals, "done:email", 0),
+        ("counts: 1 in finished:done:email, but by totals only 0 jobs of this kind ever ended so",),
+    ),
+    Damage(
+        "a total is no number",
+        lambda b: b.client.hset(b.keys.totals, "failed:email", "x"),
+        ("counts: failed:email of totals is 'x', which is no count",),
+    ),
+    Damage(
+        "a setting is no number",
+        lambda b: b.client.hset(b.keys.meta, "retention_us", "1h"),
+        ("meta: retention_us is '1h', which is no whole number",),
+    ),
+    Damage(
+        "the schema is newer",
+        lambda b: b.client.hset(b.keys.meta, "schema", 99),
+        ("schema: the data has schema 99",),
+    ),
+]
+
+
+@pytest.mark.parametrize("damage", [*PLACES, *CONTENTS, *KEYS], ids=lambda damage: damage.name)
+def test_damage_is_reported(full: Bench, damage: Damage) -> None:
+    damage.do(full)
+    report = check(full)
+    assert len(report) == len(damage.says), report
+    for part in damage.says:
+        assert any(part in sentence for sentence in report), report
+
+
+class TestWhatCountsAsAbsent:
+    def test_contents_of_a_record_past_its_time_do_not_matter(self, full: Bench) -> None:
+        full.client.hset(full.keys.jobs, "done", b"1email\0\0junk")
+        assert len(check(full)) == 1
+        full.clock.advance(timedelta(hours=1))
+        for worker in ("w", "idle"):
+            full.beat(worker)
+        assert check(full) == []
+
+    def test_a_record_past_its_time_that_no_sweep_would_find_does(self, full: Bench) -> None:
+        full.client.zrem(full.keys.finished(Status.DONE, "email"), "done")
+        full.clock.advance(timedelta(hours=1))
+        for worker in ("w", "idle"):
+            full.beat(worker)
+        [sentence] = check(full)
+        assert sentence.startswith("I1: job 'done' of kind 'email' ended as DONE")
+
+    def test_unknown_keys_that_expire_do_not_matter(self, full: Bench) -> None:
+        full.client.set(full.keys.prefix + b"strange", 1, ex=60)
+        assert check(full) == []
+
+
+class TestLeases:
+    def test_a_lease_may_have_lapsed_for_a_while(self, full: Bench) -> None:
+        full.clock.advance(timedelta(seconds=15 + 3 * 15 - 5))
+        assert check(full) == []
+
+    def test_a_lease_that_lapsed_long_ago_is_reported(self, full: Bench) -> None:
+        full.beat("idle", 3600_000_000)
+        full.clock.advance(timedelta(seconds=15 + 3 * 15 + 1))
+        [sentence] = check(full)
+        assert sentence.startswith("leases: the lease of worker 'w' lapsed 46 s ago")
+        assert sentence.endswith("it holds 2 deliveries")
+
+    def test_long_is_by_the_workers_own_lease(self, full: Bench) -> None:
+        full.beat("w", info=b'{"lease_ms":60000}')
+        full.beat("idle", info=b'{"lease_ms":1000}')
+        full.clock.advance(timedelta(seconds=15 + 60))
+        [sentence] = check(full)
+        assert "'idle'" in sentence
+
+    def test_a_worker_that_is_being_reaped_is_left_to_the_living(self, full: Bench) -> None:
+        full.client.zadd(full.keys.workers, {"w": 0})
+        assert check(full) == []
+        full.clock.advance(timedelta(seconds=20))
+        [sentence] = check(full)
+        assert sentence.startswith("leases: worker 'w' was being reaped, but no worker is left")
+
+
+class TestHowMuchItReadsAtOnce:
+    def test_large_records_and_results_come_a_few_at_a_time(self, bench: Bench) -> None:
+        body = encode_state_body(0, 0, None, bytes(2**20))
+        for _ in range(4):
+            ids = bench.enqueue(number=8, payload=bytes(2**20))
+            bench.register("w")
+            while deliveries := bench.take("w", limit=2):
+                bench.settle(*deliveries[:1], worker="w", body=body)
+        assert check(bench) == []
+        assert max(map(size_of, bench.answers)) < 16 * 2**20
+        assert sum(map(size_of, bench.answers)) > 40 * 2**20
+        assert bench.state(ids[0]) is not None
+
+
+def size_of(reply: Any) -> int:
+    if isinstance(reply, list):
+        return sum(map(size_of, reply))
+    return len(reply) if isinstance(reply, bytes) else 0
+
+
+class TestALotOfDamage:
+    def test_it_ends_after_many_sentences_and_says_so(self, bench: Bench) -> None:
+        bench.enqueue(number=4 * MOST_SENTENCES)
+        bench.client.delete(bench.keys.due("email"))
+        bench.silence()
+        report = check(bench)
+        assert len(report) == MOST_SENTENCES + 1
+        assert all(sentence.startswith("I1: job 'email-") for sentence in report[:-1])
+        assert report[-1] == "more may be wrong: the check ended after 1,000 sentences"
+        assert report.examined["jobs"] < 3 * MOST_SENTENCES
+
+    def test_each_damaged_job_is_reported_once(self, bench: Bench) -> None:
+        ids = bench.enqueue(number=900)
+        bench.client.delete(bench.keys.jobs)
+        report = check(bench)
+        assert sorted(report) == [
+            f"I1: job '{id}' has no record, but is still in due:email" for id in ids
+        ]
