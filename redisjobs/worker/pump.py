@@ -134,7 +134,7 @@ class Pump:
         except LockLostError:
             around.life.current.lost = True
         except RedisJobsError as err:
-            around.logger.warning("Redis does not answer as it should, trying again: %s", err)
+            around.logger.warning("Redis does not answer as it should: %s", err)
             self._bell.close()
             self._line.close()
             self._persist(self._recover)
@@ -157,8 +157,15 @@ class Pump:
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
             stop=stop,
             sleep=shutdown.pause,
+            before_sleep=self._tell_of_the_first_failure,
             reraise=True,
         )(step)
+
+    def _tell_of_the_first_failure(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            self._around.logger.warning(
+                "trying again until it works: %s", state.outcome.exception()
+            )
 
     def _recover(self) -> None:
         """After a call that failed: what was said and what was heard may differ."""
