@@ -7,9 +7,12 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
 
-from redisjobs.supervisor.protocol import Birth, failure_line, read_birth, read_news, say
+from redisjobs.supervisor.protocol import Birth, News, failure_line, read_birth, read_news, say
 from redisjobs.worker.worker import Parentage, Worker
+
+_exit_at_once = os._exit
 
 _LOGGER = logging.getLogger("redisjobs.supervisor")
 
@@ -28,16 +31,24 @@ class Lifeline:
         # Processes that handlers start have no business with it.
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
-        self._lines = self._socket.makefile("rb")
+        self._lines = self._read_lines()
         self._lock = threading.Lock()
         self._worker: Worker | None = None
         self._birth = self._read_birth()
         self._dead = list(self._birth.dead)
         threading.Thread(target=self._listen, name="redisjobs-lifeline", daemon=True).start()
 
+    def _read_lines(self) -> Iterator[bytes]:
+        # Not by a file object, whose lock a daemon thread would hold at the interpreter's end.
+        rest = b""
+        while part := self._socket.recv(4096):
+            *lines, rest = (rest + part).split(b"\n")
+            yield from lines
+
     def _read_birth(self) -> Birth:
-        line = self._lines.readline()
-        if not line:
+        line = next(self._lines, None)
+        if line is None:
+            self._socket.close()
             raise SystemExit(0)  # the supervisor is gone already
         return read_birth(line)
 
@@ -58,18 +69,22 @@ class Lifeline:
 
     def _listen(self) -> None:
         try:
-            for line in self._lines:
-                news = read_news(line)
-                for spawn in news.dead:
-                    self._on_death(spawn)
-                if news.stop:
-                    self._stop()
-        except OSError:
-            pass  # so ends a stream whose other end had something unread
+            with contextlib.suppress(OSError):  # so it ends where the other end had not read all
+                for line in self._lines:
+                    self._heed(read_news(line))
+            _LOGGER.warning("the supervisor is gone: this worker stops when its jobs have ended")
         except Exception:
             _LOGGER.exception("the supervisor cannot be understood: this worker stops")
         finally:
             self._stop()
+            self._socket.close()
+
+    def _heed(self, news: News) -> None:
+        for spawn in news.dead:
+            self._on_death(spawn)
+        if news.stop:
+            self._stop()
+            _LOGGER.debug("the supervisor stops this worker")
 
     def _on_death(self, spawn: int) -> None:
         with self._lock:
@@ -81,5 +96,6 @@ class Lifeline:
     def _stop(self) -> None:
         with self._lock:
             if self._worker is None:
-                os._exit(0)
-            self._worker.stop()
+                _exit_at_once(0)
+            else:
+                self._worker.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Coroutine
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,6 +69,8 @@ def _as_worker(target: str, found: Any) -> Worker:
             found = found()
         except (Exception, SystemExit) as err:
             raise _broken(target, err) from err
+    if isinstance(found, Coroutine):
+        found.close()  # or it would be warned of, too
     if not isinstance(found, Worker):
         raise ConfigurationError(
             f"cannot load {target}: it {made or 'is '}{_named(found)}, but should be a Worker,"
@@ -79,9 +82,9 @@ def _as_worker(target: str, found: Any) -> Worker:
 def _named(found: Any) -> str:
     if isinstance(found, ModuleType):
         return f"module {found.__name__!r}"
-    if found is None:
-        return "None"
-    return f"a {type(found).__name__}"
+    if isinstance(found, type):
+        return f"class {found.__name__!r}"
+    return "None" if found is None else f"an object of type {type(found).__name__!r}"
 
 
 def _broken(target: str, err: BaseException) -> ConfigurationError:

@@ -61,7 +61,8 @@ class Report:
 
 def say(**words: Any) -> bytes:
     """These words as a line."""
-    return json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    line = json.dumps(words, ensure_ascii=False, separators=(",", ":"))
+    return line.encode(errors="surrogatepass") + b"\n"  # a path's name may have surrogates
 
 
 def birth_line(birth: Birth) -> bytes:

@@ -102,7 +102,7 @@ class Supervisor:
             _LOGGER.warning("no process can be started, next try in %.1f s: %s", delay_s, err)
             return
         place.start_at = None
-        _LOGGER.debug("started worker process %d (number %d)", place.process.pid, birth.spawn)
+        _LOGGER.info("started worker process %d (number %d)", place.process.pid, birth.spawn)
 
     def _collect_the_dead(self) -> None:
         for place in self._places:
