@@ -9,7 +9,7 @@ from redisjobs.keys import Keys
 from redisjobs.operations.operation import Call, Operation, reply_of
 from redisjobs.operations.verdicts import Facts
 
-MOST_IDS = 500
+MOST_IDS = 300
 # How many look-ups one call makes that looks everywhere.
 MOST_LOOKUPS = 5000
 # Workers and kinds come and go: how often a look begins anew because of one that it did not know.

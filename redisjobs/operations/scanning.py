@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redisjobs.operations.operation import Argument, Operation, command, reply_of
 
-MOST_ENTRIES = 500
+MOST_ENTRIES = 300
 MOST_BYTES = 2**20
 _FIRST_ENTRIES = 4
 

@@ -43,9 +43,9 @@ def test_names_are_matched_where_that_is_asked_for() -> None:
 
 
 def test_chunks_grow_up_to_the_most_entries() -> None:
-    walk = Walk("HSCAN", b"key", most=300)
+    walk = Walk("HSCAN", b"key", most=200)
     counts = [step(walk, b"1", b"small", b"entry")[-1] for _ in range(4)]
-    assert counts == [4, 32, 256, 300]
+    assert counts == [4, 32, 200, 200]
 
 
 def test_chunks_of_large_entries_stay_small() -> None:
