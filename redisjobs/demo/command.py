@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from redisjobs.errors import RedisJobsError
+from redisjobs.demo.signals import unwinding_on_signals
 
 if TYPE_CHECKING:
     from redisjobs.demo.report import Report
     from redisjobs.demo.run import Options
 
-USAGE = 2
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = 130
 
 
 @click.command()
@@ -47,24 +42,17 @@ def demo(files: int | None, url: str | None, workers: int, no_kill: bool, as_jso
     computes without a queue.
 
     Exit codes: 0 all results are identical and the queue is sound; 1 they are not, or the demo
-    could not run; 2 wrong usage; 130 interrupted.
+    could not go on; 130 interrupted; others as `redisjobs --help` tells.
     """
-    try:
-        from redisjobs.demo.run import Options
-    except ModuleNotFoundError as err:
-        if err.name is None or not err.name.startswith("rich"):
-            raise
-        click.echo("the demo needs rich: pip install 'redisjobs[cli,embedded]'", err=True)
-        sys.exit(USAGE)
+    from redisjobs.demo.run import Options
+
     options = Options(url=url, files=files, workers=workers, kill=not no_kill)
     try:
-        with _unwinding_on_signals():
+        with unwinding_on_signals():
             report = _run(options, as_json)
     except KeyboardInterrupt:
         click.echo("interrupted: all that the demo started has ended", err=True)
         sys.exit(INTERRUPTED)
-    except RedisJobsError as err:
-        raise click.ClickException(str(err)) from err
     sys.exit(report.exit_code)
 
 
@@ -82,18 +70,3 @@ def _run(options: Options, as_json: bool) -> Report:
     else:
         show(report, Console())
     return report
-
-
-@contextmanager
-def _unwinding_on_signals() -> Iterator[None]:
-    """Lets a SIGTERM or a closed terminal end the demo as tidily as a Ctrl-C."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -20,6 +20,7 @@ from redisjobs.demo.producers import SERVICES
 from redisjobs.demo.progress import Display
 from redisjobs.demo.report import Report, Sums
 from redisjobs.demo.setting import Setting
+from redisjobs.demo.signals import undisturbed
 from redisjobs.embedded import EmbeddedServer, server_url
 from redisjobs.errors import RedisJobsError
 from redisjobs.queue import RedisQueue
@@ -77,7 +78,9 @@ def _server(url: str | None, display: Display) -> Iterator[tuple[str, bool]]:
     if given:
         yield given, False
         return
-    with EmbeddedServer() as server:
+    with ExitStack() as stack:
+        with undisturbed():
+            server = stack.enter_context(EmbeddedServer())
         display.say(f"started {server.executable.name} {server.version} for this demo alone")
         yield server.url, True
 
@@ -90,9 +93,7 @@ def _run_jobs(
     display: Display,
 ) -> Course:
     with ExitStack() as stack:
-        workers = stack.enter_context(
-            Process("the workers' supervisor", setting, "redisjobs.demo.workers")
-        )
+        workers = _started(stack, "the workers' supervisor", setting, "workers")
         follower = Follower(queue, plan.job_count, workers, display, kill=kill)
         follower.until_started(setting.workers)
         display.say(
@@ -100,12 +101,19 @@ def _run_jobs(
             f" {plan.job_count:,} jobs, {len(KINDS)} about each source file"
         )
         services = [
-            stack.enter_context(
-                Process(f"service {number}", setting, "redisjobs.demo.producers", str(number))
-            )
+            _started(stack, f"service {number}", setting, "producers", str(number))
             for number in range(SERVICES)
         ]
         return follower.until_done(services)
+
+
+def _started(
+    stack: ExitStack, name: str, setting: Setting, module: str, *arguments: str
+) -> Process:
+    """A process of the demo's that ends with the stack."""
+    with undisturbed():
+        process = Process(name, setting, f"redisjobs.demo.{module}", *arguments)
+        return stack.enter_context(process)
 
 
 def _report(

@@ -20,7 +20,7 @@ from redisjobs.embedded import EmbeddedServer
 from tests.waiting import Deadline
 
 PROJECT = Path(__file__).parents[2]
-RUN = "from redisjobs.demo.command import demo; demo()"
+RUN = "from redisjobs.cli import main; main()"
 RUN_WITHOUT_RICH = f"import sys; sys.modules['rich'] = None; {RUN}"
 TIMEOUT_S = 60.0
 
@@ -69,7 +69,7 @@ class Demo:
         name, _, value = self.mark.decode().partition("=")
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments],
+                [sys.executable, "-c", code, "demo", *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -250,7 +250,7 @@ def test_a_sigkill_leaves_no_process(start: Start) -> None:
 
 def test_a_server_that_is_not_there_is_named_without_the_password(start: Start) -> None:
     demo = start("--url", "redis://:secret@127.0.0.1:1/0")
-    assert demo.exit_code() == 1
+    assert demo.exit_code() == 69
     assert "127.0.0.1:1" in demo.errors
     assert "secret" not in demo.errors + demo.output
     demo.assert_nothing_is_left()
@@ -259,4 +259,4 @@ def test_a_server_that_is_not_there_is_named_without_the_password(start: Start) 
 def test_without_rich_it_says_what_to_install(start: Start) -> None:
     demo = start(code=RUN_WITHOUT_RICH)
     assert demo.exit_code() == 2
-    assert "pip install 'redisjobs[cli,embedded]'" in demo.errors
+    assert "pip install 'redisjobs[cli]'" in demo.errors
