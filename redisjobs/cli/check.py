@@ -34,6 +34,6 @@ def check(ctx: click.Context, url: str | None, queue: str, as_json: bool) -> Non
         for sentence in report:
             click.echo(shown(sentence))
         examined = ", ".join(f"{number:,} {what}" for what, number in report.examined.items())
-        verdict = f"{len(report):,} things are broken" if report else "sound"
+        verdict = f"{len(report):,} broken" if report else "sound"
         click.echo(f"queue {shown(queue)}: {verdict} (examined: {examined})")
     ctx.exit(1 if report else 0)

@@ -1,0 +1,172 @@
+"""The command line as a whole: help, versions, what is missing, what cannot be reached."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import redisjobs
+from redisjobs.cli.root import commands
+from redisjobs.supervisor.process import WorkerOptions
+
+PROJECT = Path(__file__).parents[2]
+NAMES = ("worker", "stats", "check", "demo")
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(commands, arguments, prog_name="redisjobs", env=environ)
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_tells_the_commands_in_their_order_where_redis_is_and_the_exit_codes() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    places = [result.output.index(f"\n  {name} ") for name in NAMES]
+    assert places == sorted(places)
+    assert "REDISJOBS_URL, else REDIS_URL" in result.output
+    assert "\n    69   Redis cannot be reached\n" in result.output
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_has_help(name: str) -> None:
+    result = run(name, "-h")
+    assert result.exit_code == 0
+    assert f"Usage: redisjobs {name} " in result.output
+
+
+@pytest.mark.parametrize("name", ["worker", "stats", "check"])
+def test_help_has_examples(name: str) -> None:
+    assert f"Examples:\n    redisjobs {name}" in run(name, "--help").output
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").output == f"redisjobs {redisjobs.__version__}\n"
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = run("wroker")
+    assert result.exit_code == 2
+    assert "No such command 'wroker'" in result.output
+
+
+def test_it_runs_as_a_module() -> None:
+    result = python("import runpy, sys; sys.argv = ['x', '--version']; "
+                    "runpy.run_module('redisjobs', run_name='__main__')")  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"redisjobs {redisjobs.__version__}\n"
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
+    result = python(
+        f"import sys; sys.modules[{missing!r}] = None; import redisjobs.cli; redisjobs.cli.main()"
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"redisjobs: the command line needs {missing}: pip install 'redisjobs[cli]'\n"
+    )
+
+
+def test_a_command_loads_what_it_needs_and_no_more() -> None:
+    result = python(
+        "import sys\n"
+        "from redisjobs.cli.root import commands\n"
+        "commands(['worker', '--help'], standalone_mode=False)\n"
+        "print(sorted({'redis', 'rich', 'redisjobs.demo', 'redisjobs.worker'} & set(sys.modules)))"
+    )
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["stats", "check"])
+def test_without_an_address_the_variables_are_named(name: str) -> None:
+    result = run(name, REDISJOBS_URL=" ", REDIS_URL="")
+    assert result.exit_code == 2
+    assert "give --url, or set REDISJOBS_URL or REDIS_URL" in result.output
+
+
+@pytest.mark.parametrize("name", ["stats", "check"])
+def test_a_redis_that_is_not_there_is_named_without_the_password(name: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        port = taken.getsockname()[1]
+        result = run(name, REDIS_URL=f"redis://:se%2Fcret@127.0.0.1:{port}/0")
+    assert result.exit_code == 69
+    assert f"Error: Redis at 127.0.0.1:{port}: cannot be reached" in result.output
+    assert "cret" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--url", "redis://:se/cret@host/0"], "the Redis URL cannot be read"),
+        (["--url", "redis://host/0", "--queue", "{x}"], "{x}"),
+    ],
+)
+def test_what_cannot_be_worked_with_is_told_in_a_sentence(arguments: list[str], told: str) -> None:
+    result = run("stats", *arguments)
+    assert result.exit_code == 78
+    assert result.output.startswith("Error: ")
+    assert told in result.output
+    assert "cret" not in result.output
+
+
+@pytest.mark.parametrize("target", ["shop", ":worker", "shop:"])
+def test_a_worker_needs_a_target_of_the_right_form(target: str) -> None:
+    result = run("worker", target)
+    assert result.exit_code == 2
+    assert f"{target!r} should look like MODULE:WORKER, e.g. shop.jobs:worker" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--processes", "0"], ["--concurrency", "0"], ["--log-level", "loud"]]
+)
+def test_a_worker_refuses_what_makes_no_sense(arguments: list[str]) -> None:
+    result = run("worker", "shop:worker", *arguments)
+    assert result.exit_code == 2
+    assert arguments[0] in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (WorkerOptions("shop:worker"), 1)),
+        (
+            ["--processes", "3", "--concurrency", "20", "--burst", "--log-level", "DEBUG"],
+            (WorkerOptions("shop:worker", 20, burst=True, log_level="debug"), 3),
+        ),
+    ],
+)
+def test_a_workers_options_reach_the_supervisor_whose_exit_code_is_the_commands(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: tuple[WorkerOptions, int]
+) -> None:
+    made = []
+
+    class Supervisor:
+        def __init__(self, options: WorkerOptions, *, processes: int) -> None:
+            made.append((options, processes))
+
+        def run(self) -> int:
+            return 143
+
+    monkeypatch.setattr("redisjobs.cli.worker.Supervisor", Supervisor)
+    monkeypatch.setattr("redisjobs.cli.worker.configure_logging", lambda level: None)
+    assert run("worker", "shop:worker", *arguments).exit_code == 143
+    assert made == [expected]
