@@ -124,7 +124,8 @@ local function look(kind, most)
   local before = math.max(free, #ids)
   local wanted = #ids + math.min(most, limit - #ids, before - #ids + ahead[kind])
   local ended = false
-  while #ids < wanted and not closed[kind] and passed <= PASS_AT_MOST do
+  -- Also where many were passed already, the first of each other kind are looked at.
+  while #ids < wanted and not closed[kind] and (passed <= PASS_AT_MOST or looked[kind] == 0) do
     -- Where some may be passed, one look reads a few more than it wants.
     local size = math.min(VALUES, examined and math.max(64, wanted - #ids) or wanted - #ids)
     local found = redis.call('ZRANGEBYSCORE', due[kind], '-inf', time, 'LIMIT', looked[kind], size)

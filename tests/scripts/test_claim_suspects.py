@@ -117,6 +117,12 @@ class TestOneLossBeforeItsLastChance:
         assert claimed.claims == []
         assert 1000 <= claimed.passed < 1100
 
+    def test_a_flood_of_them_does_not_starve_other_kinds(self, bench: Bench) -> None:
+        bench.set_losses(MAX_LOSSES - 1, *bench.enqueue("flood", 1500))
+        others = bench.enqueue("b", 3)
+        claimed = bench.claim(kinds=["flood", "b"], limit=10, guarded_room=0)
+        assert ids_of(claimed) == others
+
 
 class TestTheLastChance:
     def test_it_runs_alone_in_a_worker_that_is_empty(self, bench: Bench) -> None:

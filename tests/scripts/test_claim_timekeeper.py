@@ -143,3 +143,12 @@ class TestATimekeeperWithoutRoom:
         assert bench.claim("w", limit=0).next_due_us is None
         assert bench.tokens() == 0
         assert keeper(bench) == "v"
+
+    @pytest.mark.parametrize("limit", [0, 5])
+    def test_one_that_minds_no_time_leaves_it_to_others(self, bench: Bench, limit: int) -> None:
+        bench.enqueue(delay=TEN_S)
+        bench.silence()
+        assert bench.claim("w", limit=limit, minds=False).next_due_us is None
+        assert keeper(bench) is None
+        assert bench.tokens() == 1
+        assert seconds_until_due(bench.claim("v")) == 10
