@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 import time
+from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import pytest
 from redisjobs.context import Context
 from redisjobs.job import Job
 from redisjobs.states import Status
+from redisjobs.worker.delivery import Delivery
 from tests.crew_bench import (
     MAX_RESULT,
     Gate,
@@ -24,6 +26,7 @@ from tests.crew_bench import (
     statuses,
 )
 from tests.crew_bench import many_switches as switching_often
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +75,7 @@ class TestRunning:
         bench.add(lambda ctx, job: b"x" * (MAX_RESULT + 1))
         assert statuses(bench.ended(1)) == [Status.FAILED]
 
-    def testplain_sync_and_async_run_side_by_side(self, make: Make) -> None:
+    def test_sync_and_async_run_side_by_side(self, make: Make) -> None:
         bench, gates = make(4), [Gate(str(number)) for number in range(4)]
         bench.add(gates[0].sync, gates[1].awaited, gates[2].sync, gates[3].awaited)
         for gate in gates:
@@ -141,6 +144,34 @@ class TestOrder:
         assert begun[2:] == ["2", "3", "4", "5"]
 
 
+class _RiggedLine(deque[Delivery]):
+    """A line in which something happens when it is first found empty."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens: Callable[[], object] | None = happens
+
+    def popleft(self) -> Delivery:
+        if not self and self._happens is not None:
+            happens, self._happens = self._happens, None
+            happens()
+            raise IndexError
+        return super().popleft()
+
+
+class _RobbedLine(deque[Delivery]):
+    """A line whose first delivery is gone when somebody reaches for it."""
+
+    _robbed = False
+
+    def popleft(self) -> Delivery:
+        delivery = super().popleft()
+        if not self._robbed:
+            self._robbed = True
+            raise IndexError
+        return delivery
+
+
 class TestSlots:
     @pytest.mark.parametrize("seed", range(12))
     def test_are_never_exceeded_and_nothing_is_forgotten(
@@ -192,6 +223,26 @@ class TestSlots:
         bench.ended(number)
         adder.join()
 
+    @pytest.mark.parametrize("first", [plain_sync, plain_async])
+    @pytest.mark.parametrize("second", [plain_sync, plain_async])
+    def test_what_comes_just_when_the_line_was_found_empty_is_run(
+        self, make: Make, first: Callable[..., Any], second: Callable[..., Any]
+    ) -> None:
+        """Who adds it finds no slot free, so who frees the slot has to look again."""
+        bench = make(1)
+        line = _RiggedLine(lambda: bench.add(second))
+        bench.crew._line = line
+        bench.add(first)
+        assert [one.fn for one in bench.ended(2)] == [first, second]
+
+    def test_what_another_took_just_before_leaves_the_slot_free(self, make: Make) -> None:
+        bench = make(1)
+        bench.crew._line = _RobbedLine()
+        bench.add(plain_async)
+        wait_until(lambda: bench.crew.waiting == 0, "the delivery was taken by another")
+        (delivery,) = bench.add(plain_sync)
+        assert bench.ended(1) == [delivery]
+
     def test_all_of_them_are_used(self, make: Make) -> None:
         bench, gates = make(5), [Gate(str(number)) for number in range(5)]
         for number, gate in enumerate(gates):
@@ -218,9 +269,19 @@ class TestRinging:
         assert rung == [False, False, True], "it rings when one is left in the line"
         bench.ended(4)
 
+    def test_a_sleeper_that_did_not_arm_it_is_not_woken(self, make: Make) -> None:
+        bench, gate = make(1), Gate()
+        bench.add(plain_sync)
+        wait_until(lambda: bench.crew.ended, "the handler has ended")
+        bench.add(gate.sync)
+        gate.wait_begun()
+        assert not bench.rings(0)
+        gate.open.set()
+        bench.ended(2)
+
 
 class TestBlockedHandlers:
-    def test_aplain_sync_handler_stops_no_other(self, make: Make) -> None:
+    def test_a_sync_handler_stops_no_other(self, make: Make) -> None:
         bench, gate = make(2), Gate()
         (stuck,) = bench.add(gate.sync)
         gate.wait_begun()
@@ -239,7 +300,7 @@ class TestBlockedHandlers:
         assert bench.ended(1) == [stuck]
 
     @pytest.mark.parametrize("together", [True, False])
-    def test_an_async_handler_that_blocks_the_loop_stops_noplain_sync_one(
+    def test_an_async_handler_that_blocks_the_loop_stops_no_sync_one(
         self, make: Make, together: bool
     ) -> None:
         bench, gate = make(4), Gate()

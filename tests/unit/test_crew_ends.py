@@ -97,7 +97,7 @@ class TestPanic:
 
 class TestCancel:
     @pytest.mark.parametrize("reason", list(CancelReason))
-    def test_tells_aplain_sync_handler_through_its_context(
+    def test_tells_a_sync_handler_through_its_context(
         self, make: Make, reason: CancelReason
     ) -> None:
         began, seen = threading.Event(), list[Any]()
