@@ -44,11 +44,11 @@ def demo(files: int | None, url: str | None, workers: int, no_kill: bool, as_jso
     Exit codes: 0 all results are identical and the queue is sound; 1 they are not, or the demo
     could not go on; 130 interrupted; others as `redisjobs --help` tells.
     """
-    from redisjobs.demo.run import Options
-
-    options = Options(url=url, files=files, workers=workers, kill=not no_kill)
     try:
         with unwinding_on_signals():
+            from redisjobs.demo.run import Options
+
+            options = Options(url=url, files=files, workers=workers, kill=not no_kill)
             report = _run(options, as_json)
     except KeyboardInterrupt:
         click.echo("interrupted: all that the demo started has ended", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,7 @@ from redisjobs.demo.processes import Process
 from redisjobs.demo.progress import Counts, LineDisplay
 from redisjobs.demo.report import Report, Sums, show
 from redisjobs.demo.setting import VARIABLE, Setting
+from redisjobs.demo.signals import undisturbed, unwinding_on_signals
 from redisjobs.demo.tasks import handlers
 from redisjobs.job import Job
 from redisjobs.operations.inspect import KindStats, Stats
@@ -407,3 +409,33 @@ def test_a_service_that_fails_is_told_with_its_last_words(tmp_path: Path) -> Non
             service.check()
         with pytest.raises(DemoError, match="service 0 ended with code 1"):
             service.check_running()
+
+
+def test_a_signal_waits_until_a_start_is_over() -> None:
+    started = []
+
+    def start() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            started.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started == ["all of it"]
+
+
+def test_a_sigterm_unwinds_and_is_then_handled_as_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, unwinding_on_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with unwinding_on_signals(), undisturbed():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
