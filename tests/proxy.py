@@ -1,0 +1,260 @@
+"""A proxy between a client and a server, which fails where a test says: before a command, or
+between a command and its reply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import selectors
+import socket
+import threading
+from enum import Enum
+from importlib.resources import files
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote, urlsplit
+
+import hiredis
+
+from redisjobs.operations.library import standard
+from tests.waiting import wait_for_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHUNK = 65536
+
+
+class When(Enum):
+    """BEFORE: the server never hears the command. AFTER: it carries it out, and its reply is
+    lost.
+    """
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Fault:
+    """One failure to come: the connection ends at the `nth` command of this name.
+
+    Args:
+        command: a script's name, or a plain command in capitals.
+        behind: only where this one came just before it and is not answered yet: one round trip.
+    """
+
+    def __init__(self, command: str, when: When, nth: int, behind: str | None) -> None:
+        self.command = command
+        self.when = when
+        self.behind = behind
+        self.happened = threading.Event()
+        self._left = nth
+        self._lock = threading.Lock()
+
+    def strikes(self, command: str, unanswered: Sequence[str]) -> bool:
+        """Whether this is the command at which it happens."""
+        if command != self.command:
+            return False
+        if self.behind is not None and (not unanswered or unanswered[-1] != self.behind):
+            return False
+        with self._lock:
+            self._left -= 1
+            if self._left != 0:
+                return False
+        self.happened.set()
+        return True
+
+    def wait(self, timeout: float = 10.0) -> None:
+        """Return when it has happened."""
+        wait_for_event(self.happened, f"the connection is cut {self.when.value} {self}", timeout)
+
+    def __str__(self) -> str:
+        return f"{self.command} behind {self.behind}" if self.behind else self.command
+
+
+class Proxy:
+    """Listens on a loopback port until it is closed, and forwards to the server at this URL."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._listener: socket.socket | None = None
+        self._port = 0
+        self._faults: list[Fault] = []
+        self._links: set[_Link] = set()
+        self._lock = threading.Lock()
+        self.stalled = False
+        self.up()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def cut(
+        self, command: str, when: When = When.AFTER, *, nth: int = 1, behind: str | None = None
+    ) -> Fault:
+        """Have a connection end at a command to come."""
+        fault = Fault(command, when, nth, behind)
+        self._faults.append(fault)
+        return fault
+
+    def down(self) -> None:
+        """End all connections and refuse new ones."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+            links = list(self._links)
+        if listener is not None:
+            # close() alone would leave accept() waiting
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for link in links:
+            link.end()
+
+    def up(self) -> None:
+        """Accept connections, on the port of before."""
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def stall(self) -> None:
+        """From now on nothing gets through, and no connection ends: a network that is half open."""
+        self.stalled = True
+
+    def resume(self) -> None:
+        """Ends the connections that were stalled, and lets new ones through."""
+        self.stalled = False
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.end()
+
+    def strikes(self, command: str, unanswered: Sequence[str]) -> Fault | None:
+        """The fault that happens at this command, if one does."""
+        return next((one for one in self._faults if one.strikes(command, unanswered)), None)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            link = _Link(self, client, _connect(self._server_url))
+            with self._lock:
+                self._links.add(link)
+            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    def _serve(self, link: _Link) -> None:
+        try:
+            link.run()
+        except OSError:
+            link.end()
+        finally:
+            link.close()
+            with self._lock:
+                self._links.discard(link)
+
+
+class _Link:
+    """One connection of a client, and the one to the server that goes with it."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._requests = hiredis.Reader()
+        self._replies = hiredis.Reader()
+        self._unanswered: list[str] = []
+
+    def run(self) -> None:
+        """Forwards until either side ends, or a fault strikes."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._client, selectors.EVENT_READ, self._forward_requests)
+            selector.register(self._server, selectors.EVENT_READ, self._forward_replies)
+            going_on = True
+            while going_on:
+                for key, _ in selector.select():
+                    going_on = going_on and key.data()
+
+    def _forward_requests(self) -> bool:
+        data = self._client.recv(CHUNK)
+        if not data:
+            return False
+        self._requests.feed(data)
+        while (words := self._requests.gets()) is not False:
+            if self._proxy.stalled:
+                continue
+            name = _name_of(words)
+            fault = self._proxy.strikes(name, self._unanswered)
+            if fault is None or fault.when is When.AFTER:
+                self._unanswered.append(name)
+                self._server.sendall(hiredis.pack_command(tuple(words)))
+            if fault is not None:
+                while self._unanswered:
+                    self._hear_replies()
+                return False
+        return True
+
+    def _forward_replies(self) -> bool:
+        data = self._hear_replies()
+        if data and not self._proxy.stalled:
+            self._client.sendall(data)
+        return bool(data)
+
+    def _hear_replies(self) -> bytes:
+        data = self._server.recv(CHUNK)
+        if not data:
+            self._unanswered.clear()
+            return data
+        self._replies.feed(data)
+        while self._replies.gets() is not False:
+            del self._unanswered[:1]
+        return data
+
+    def end(self) -> None:
+        """Has `run` end, from another thread."""
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Gives both sockets back."""
+        self._client.close()
+        self._server.close()
+
+
+def _connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(unquote(parts.path))
+        return server
+    return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379))
+
+
+def _scripts_by_digest() -> dict[bytes, str]:
+    names = [
+        entry.name.removesuffix(".lua")
+        for entry in files("redisjobs.operations").iterdir()
+        if entry.name.endswith(".lua")
+    ]
+    return {standard()[name].sha: name for name in names}
+
+
+_SCRIPTS = _scripts_by_digest()
+
+
+def _name_of(words: Sequence[bytes]) -> str:
+    command = words[0].decode().upper()
+    if command == "EVALSHA":
+        return _SCRIPTS.get(words[1], command)
+    if command == "EVAL":
+        digest = hashlib.sha1(words[1], usedforsecurity=False).hexdigest().encode()
+        return _SCRIPTS.get(digest, command)
+    return command
