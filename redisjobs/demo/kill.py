@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from redisjobs.demo.journal import Start
 from redisjobs.demo.keyspace import held
+from redisjobs.demo.signals import undisturbed
 from redisjobs.queue import RedisQueue
 
 LOOK_AGAIN_S = 0.01
@@ -57,20 +58,23 @@ def kill_a_worker(queue: RedisQueue) -> Kill | None:
     busiest = max(workers, key=lambda worker: worker.held, default=None)
     if busiest is None or not busiest.held or busiest.pid is None:
         return None
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(busiest.pid, signal.SIGSTOP)
-        killed = False
-        try:
-            deliveries = _held_by_stopped(queue, busiest.id)
-            if deliveries:
-                at = time.monotonic()
-                os.kill(busiest.pid, signal.SIGKILL)
-                killed = True
-                return Kill(busiest.pid, at, deliveries)
-        finally:
-            if not killed:
-                os.kill(busiest.pid, signal.SIGCONT)
+    # A worker that stayed stopped could not even be ended.
+    with undisturbed(), contextlib.suppress(ProcessLookupError):
+        return _stop_and_kill(queue, busiest.id, busiest.pid)
     return None
+
+
+def _stop_and_kill(queue: RedisQueue, worker_id: str, pid: int) -> Kill | None:
+    os.kill(pid, signal.SIGSTOP)
+    kill = None
+    try:
+        if deliveries := _held_by_stopped(queue, worker_id):
+            kill = Kill(pid, time.monotonic(), deliveries)
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        if kill is None:
+            os.kill(pid, signal.SIGCONT)
+    return kill
 
 
 def _held_by_stopped(queue: RedisQueue, worker_id: str) -> dict[str, int]:

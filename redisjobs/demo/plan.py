@@ -117,11 +117,7 @@ class Plan:
 
     def expected(self) -> Results:
         """The figures of all files by kind, computed here and now, without a queue."""
-        return {file: self._figures((self.root / file).read_bytes()) for file in self.files}
-
-    @staticmethod
-    def _figures(source: bytes) -> dict[str, Figures]:
-        return {kind: figures(source) for kind, figures in FIGURES.items()}
+        return {file: _all_figures((self.root / file).read_bytes()) for file in self.files}
 
     def collected(self, get: Callable[[str], Job | None]) -> Collected:
         """The same figures merged from the jobs' results, which `get` finds by the jobs' ids."""
@@ -176,6 +172,10 @@ def differences(expected: Results, collected: Results) -> list[str]:
         for kind in sorted({*expected.get(file, {}), *collected.get(file, {})})
         if collected.get(file, {}).get(kind) != expected.get(file, {}).get(kind)
     ]
+
+
+def _all_figures(source: bytes) -> dict[str, Figures]:
+    return {kind: figures(source) for kind, figures in FIGURES.items()}
 
 
 def _what_became_of(id: str, job: Job | None) -> str:
