@@ -12,30 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import hiredis
 import redis
-from redis.exceptions import (
-    AuthenticationError,
-    ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.exceptions import AuthenticationError, ResponseError
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from redisjobs.address import Address
 from redisjobs.errors import (
     ConfigurationError,
-    QueueFullError,
     QueueUnavailableError,
-    RedisJobsError,
 )
 from redisjobs.operations.library import Library, standard
-from redisjobs.operations.operation import Argument, Call, Calls, Operation
+from redisjobs.operations.operation import Calls, Operation
+from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
 
 T = TypeVar("T")
 
@@ -46,8 +34,6 @@ REPEAT_FOR_S = 20.0
 # A call that cannot have reached the server is tried again only this long: a caller should not hang
 # when Redis is down.
 CONNECT_FOR_S = 3.0
-
-_NOT_NOW = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
 
 
 class LineError(QueueUnavailableError):
@@ -156,18 +142,15 @@ class Line:
         Raises:
             LineError: no or not all replies came. The connection is closed.
         """
-        replies = self._round_trip([self._words(call) for call in calls])
-        forgotten = [
-            place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)
-        ]
-        if forgotten:
-            again = self._round_trip([self._words(calls[place], whole=True) for place in forgotten])
-            for place, reply in zip(forgotten, again, strict=True):
-                replies[place] = reply
+        exchange = exchanging(calls, self._library)
+        packed = next(exchange)
+        try:
+            while True:
+                packed = exchange.send(self._round_trip(packed))
+        except StopIteration as end:
+            replies: list[Any] = end.value
         for reply in replies:
-            if isinstance(reply, _NOT_NOW):
-                # The server is not the primary (any more), or loads: another connection may find
-                # another one.
+            if isinstance(reply, NOT_NOW):
                 self.close()
                 raise self._unavailable(reply, sent=len(replies) > 1)
         return replies
@@ -182,7 +165,7 @@ class Line:
         connection = self.connect()
         if not isinstance(connection._sock, socket.socket):
             return None
-        self._send(connection, [_pack(("BLPOP", *keys, 0))])
+        self._send(connection, [pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
 
     def end_pop(self) -> bool:
@@ -197,16 +180,8 @@ class Line:
             raise self._unavailable(reply, sent=False)
         return reply is not None
 
-    def _words(self, call: Call, *, whole: bool = False) -> tuple[Argument, ...]:
-        if call.script is None:
-            return tuple(call.arguments)
-        script = self._library[call.script]
-        run = (b"EVAL", script.text) if whole else (b"EVALSHA", script.sha)
-        return (*run, len(call.keys), *call.keys, *call.arguments)
-
-    def _round_trip(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+    def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = self.connect()
-        packed = [_pack(words) for words in commands]
         self._send(connection, packed if len(packed) < 3 else [b"".join(packed)])
         return self._receive(connection, len(packed))
 
@@ -231,10 +206,6 @@ class Line:
             raise
 
 
-def _pack(words: tuple[Argument, ...]) -> bytes:
-    return hiredis.pack_command(words)  # type: ignore[arg-type, no-any-return]  # its stub knows only one word
-
-
 def _read(connection: Any) -> Any:
     try:
         return connection.read_response(disable_decoding=True)
@@ -250,22 +221,14 @@ def drive(operation: Operation[T], line: Line) -> T:
         QueueFullError: the server is at its memory limit.
         RedisJobsError: what the operation itself raises.
     """
-    try:
-        calls = next(operation)
-        while True:
-            calls = operation.send(line.exchange(calls))
-    except StopIteration as end:
-        value: T = end.value
-        return value
-    except OutOfMemoryError as err:
-        raise QueueFullError(
-            "Redis is at its memory limit (maxmemory) and nothing was written: let workers drain"
-            " the queue, delete what is not needed, or give it more memory"
-        ) from err
-    except NoPermissionError as err:
-        raise ConfigurationError(f"Redis refuses a command that the queue needs: {err}") from err
-    except ResponseError as err:
-        raise RedisJobsError(f"Redis answered with an error: {err}") from err
+    with errors_of_ours():
+        try:
+            calls = next(operation)
+            while True:
+                calls = operation.send(line.exchange(calls))
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
 
 # Grows in the child of a fork: connections and producers of the parent are not the child's.
