@@ -308,8 +308,7 @@ class Bench:
 
     def snapshot(self, *but: bytes) -> dict[str, Stored]:
         """Everything that is stored for the queue, except the keys named."""
-        pattern = self.keys.prefix.replace(b"[", b"\\[") + b"*"
-        names = sorted(key for key in self.client.scan_iter(match=pattern, count=1000))
+        names = sorted(self.client.scan_iter(match=self.keys.prefix + b"*", count=1000))
         return {
             name[len(self.keys.prefix) :].decode(): self._stored(name)
             for name in names

@@ -116,6 +116,12 @@ class TestWhereJobsGo:
             assert bench.losses() == {first: expected, second: expected}
         assert bench.waiting() == [first, second, waiting]
 
+    def test_no_outcome_is_counted(self, bench: Bench) -> None:
+        bench.enqueue(number=3)
+        bench.take()
+        bench.reap()
+        assert bench.totals() == {}
+
     def test_progress_stays(self, bench: Bench) -> None:
         (id,) = bench.enqueue()
         bench.settle(*bench.take(), letter=b"P", attempts=2)

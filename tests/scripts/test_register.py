@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redisjobs.errors import IncompatibleQueueError
+from redisjobs.operations import membership
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -35,6 +36,18 @@ class TestEntering:
         bench.register(info=b"new")
         assert bench.client.zscore(bench.keys.workers, "w") >= before + 15_000_000
         assert bench.client.hgetall(bench.keys.worker_info) == {b"w": b"new"}
+
+    def test_one_that_arrives_after_the_worker_has_left_lapses_and_is_reaped(
+        self, bench: Bench
+    ) -> None:
+        bench.register("w")
+        bench.run(membership.unregister(bench.keys, "w"))
+        bench.register("w")
+        bench.clock.advance(timedelta(minutes=1))
+        bench.register("v")
+        (lapse,) = bench.beat("v").lapses
+        bench.reap("w", lapse.lapsed_at)
+        assert bench.client.zrange(bench.keys.workers, 0, -1) == [b"v"]
 
     def test_data_of_a_newer_release_is_not_touched(self, bench: Bench) -> None:
         bench.client.hset(bench.keys.meta, "schema", 2)
