@@ -304,7 +304,8 @@ class Pump:
         around, crew = self._around, self._around.crew
         kinds = around.handlers.kinds
         room = self._room(kinds)
-        self._give_back_what_is_stuck(time.monotonic())
+        if self._gave_back_what_is_stuck(time.monotonic()):
+            return
         if room.free and self._agenda.emptying is None:
             self._bell.listen([around.keys.bell(kind) for kind in kinds])
         around.wakeup.armed = True
@@ -319,13 +320,15 @@ class Pump:
         if self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
             self._agenda.token_came()
 
-    def _give_back_what_is_stuck(self, now: float) -> None:
-        """What was prefetched and is behind long jobs can run elsewhere."""
+    def _gave_back_what_is_stuck(self, now: float) -> bool:
+        """What was prefetched and is behind long jobs can run elsewhere. Whether there is any."""
         crew = self._around.crew
-        if crew.waiting and now - max(crew.last_start, self._added_at) > STUCK_S:
-            for delivery in crew.withdraw():
-                self._held.give_back(delivery)
-            self._pace.forget(now)
+        if not crew.waiting or now - max(crew.last_start, self._added_at) <= STUCK_S:
+            return False
+        for delivery in crew.withdraw():
+            self._held.give_back(delivery)
+        self._pace.forget(now)
+        return True
 
     # ------------------------------------------------------------------ its end
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from redisjobs.attempt import AsyncHandler, SyncHandler
-from redisjobs.errors import ConfigurationError, UnknownKindError
+from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
 from redisjobs.job import Job
 from redisjobs.limits import normalise_kind
 from redisjobs.origin import Origin
@@ -134,8 +134,11 @@ class Worker:
 
         Raises:
             UnknownKindError: a job's kind has no handler here; nothing was written.
+            InvalidJobError: what is no job, or can be none.
         """
         for job in jobs:
+            if not isinstance(job, Job):
+                raise InvalidJobError(f"enqueue takes Job objects, not {type(job).__name__}")
             kind = normalise_kind(job.kind)
             if self._handlers.get(kind) is None:
                 known = ", ".join(sorted(self._handlers.kinds)) or "none"
