@@ -72,28 +72,36 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a loopback port until it is closed, and forwards to the server at this URL."""
+    """Listens on a loopback port until it is closed, and forwards to the server at this URL.
+
+    Attributes:
+        refused: how many connections were refused while it was down.
+    """
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
-        self._listener: socket.socket | None = None
-        self._port = 0
         self._faults: list[Fault] = []
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
-        self.stalled = False
-        self.up()
+        self._is_down = self.stalled = False
+        self.refused = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.down()
+        # close() alone would leave accept() waiting
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
 
     def cut(
         self, command: str, when: When = When.AFTER, *, nth: int = 1, behind: str | None = None
@@ -104,24 +112,17 @@ class Proxy:
         return fault
 
     def down(self) -> None:
-        """End all connections and refuse new ones."""
+        """End all connections, and each new one at once."""
         with self._lock:
-            listener, self._listener = self._listener, None
+            self._is_down = True
             links = list(self._links)
-        if listener is not None:
-            # close() alone would leave accept() waiting
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
         for link in links:
             link.end()
 
     def up(self) -> None:
-        """Accept connections, on the port of before."""
-        listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
-        self._listener = listener
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        """Let connections through again."""
+        with self._lock:
+            self._is_down = False
 
     def stall(self) -> None:
         """From now on nothing gets through, and no connection ends: a network that is half open."""
@@ -139,14 +140,18 @@ class Proxy:
         """The fault that happens at this command, if one does."""
         return next((one for one in self._faults if one.strikes(command, unanswered)), None)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            link = _Link(self, client, _connect(self._server_url))
             with self._lock:
+                if self._is_down:
+                    self.refused += 1
+                    client.close()
+                    continue
+                link = _Link(self, client, _connect(self._server_url))
                 self._links.add(link)
             threading.Thread(target=self._serve, args=(link,), daemon=True).start()
 

@@ -171,6 +171,8 @@ class Pump:
         """After a call that failed: what was said and what was heard may differ."""
         try:
             self._collect()
+            if self._around.shutdown.requested:
+                self._wind_down()
             self._standing.reconcile()
         except RedisJobsError:
             self._line.close()
@@ -341,6 +343,10 @@ class Pump:
             self._winding_down = True
             for delivery in around.crew.withdraw():
                 self._held.give_back(delivery)
+            around.logger.info(
+                "worker of queue %r stops: %d jobs still run",
+                around.keys.name, self._held.open_count,
+            )  # fmt: skip
             # A claim of nothing: a due time that this worker minds becomes another's.
             self._agenda.token_came()
         if around.shutdown.handlers_time_is_over() and not self._cancelled:

@@ -52,9 +52,9 @@ class Shutdown:
         return self._event.wait(seconds)
 
     def pause(self, seconds: float) -> None:
-        """Sleeps, but not on when the worker is asked to stop."""
+        """Sleeps, but not on when the worker is asked to stop or the next stage has come."""
         if self.requested:
-            time.sleep(seconds)
+            time.sleep(min(seconds, max(0.0, self.next_stage_in())))
         else:
             self._event.wait(seconds)
 

@@ -15,8 +15,8 @@ import pytest
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
 from redisjobs.worker import Worker, pump
-from redisjobs.worker.capacity import Pace
 from redisjobs.worker.incarnation import Life
+from tests.pace import BelievedPace
 from tests.running import (
     Ledger,
     RunningWorker,
@@ -180,7 +180,7 @@ class TestPrefetch:
 
         others = _jobs(30)
         queue.enqueue(Job("kind"), *others)
-        monkeypatch.setattr(pump, "Pace", _BelievedPace)
+        monkeypatch.setattr(pump, "Pace", BelievedPace)
         with running(queue, {"kind": long}, concurrency=1, prefetch=50, **NO_POLLING):
             wait_for_event(began, "the long job has begun")
             assert [len(names) for names in held(client, queue).values()] == [31]
@@ -190,16 +190,6 @@ class TestPrefetch:
         assert set(ledger.runs.values()) == {1}
         assert queue.stats().kinds["kind"].done == 31
         assert_sound(client, queue)
-
-
-class _BelievedPace(Pace):
-    """A pace that was measured some time ago, and is believed until it is forgotten."""
-
-    def __init__(self, now: float) -> None:
-        super().__init__(now)
-        self._last = {"kind": 1000.0}
-
-    def turn(self, now: float) -> None: ...
 
 
 class TestRegister:

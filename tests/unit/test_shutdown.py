@@ -140,4 +140,6 @@ def test_a_pause_during_a_shutdown_is_one(time: _Time) -> None:
     shutdown = Shutdown(30)
     shutdown.request()
     shutdown.pause(0.25)
-    assert time.slept == [0.25]
+    time.now += 29.9
+    shutdown.pause(0.25)
+    assert time.slept == [0.25, pytest.approx(0.1)], "not on beyond the next stage"
