@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from redisjobs.errors import ConfigurationError
+from redisjobs.patience import LineError
+
+OLDEST_SERVER = (6, 2)
 
 # What redis-py hands to connections for its own pools, and would act on behind our back.
 _POOL_BUSINESS = (
@@ -63,6 +67,30 @@ class Address:
         return self._connection_class(
             **self._settings | {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         )
+
+    def check_version(self, info: bytes) -> None:
+        """Looks at what `INFO server` said; nothing, if it was not permitted.
+
+        Raises:
+            ConfigurationError: the server is too old.
+        """
+        version = re.search(rb"redis_version:((\d+)\.(\d+)\S*)", info)
+        if version and (int(version[2]), int(version[3])) < OLDEST_SERVER:
+            raise ConfigurationError(
+                f"Redis at {self.name} is version {version[1].decode()};"
+                " redisjobs needs 6.2 or newer"
+            )
+        self.checked = True
+
+    def unavailable(self, err: BaseException, *, sent: bool) -> LineError:
+        """The error of a connection that could not be made, or broke."""
+        what = (
+            "the connection broke, and what was asked may have been carried out"
+            if sent
+            else "cannot be reached"
+        )
+        reason = re.sub(r"\S*://\S+", "…", str(err)) or type(err).__name__
+        return LineError(f"Redis at {self.name}: {what} ({reason})", sent=sent)
 
 
 def _name_of(settings: Mapping[str, Any], pool: Any) -> str:

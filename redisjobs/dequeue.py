@@ -30,10 +30,11 @@ from redisjobs.operations.membership import beat, held, register, unregister
 from redisjobs.operations.operation import join
 from redisjobs.operations.settle import Settlement, settle, unreadable
 from redisjobs.origin import Origin
+from redisjobs.patience import LineError
 from redisjobs.record import encode_state_body
 from redisjobs.settings import QueueSettings
 from redisjobs.states import LETTER_OF_STATUS, Status
-from redisjobs.transport import LineError, Lines, drive
+from redisjobs.transport import Lines, drive
 
 LEASE_S = 15.0
 _MAX_LOSSES = 3  # as a worker's default

@@ -5,7 +5,6 @@ reconnection.
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,36 +13,18 @@ from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import AuthenticationError, ResponseError
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from tenacity import Retrying, retry_if_exception
 
 from redisjobs.address import Address
 from redisjobs.errors import (
     ConfigurationError,
-    QueueUnavailableError,
 )
 from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
+from redisjobs.patience import BETWEEN_TRIES, LineError, Patience
 from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
 
 T = TypeVar("T")
-
-OLDEST_SERVER = (6, 2)
-# A call whose reply was lost is repeated this long, well below the minute for which its number is
-# remembered.
-REPEAT_FOR_S = 20.0
-# A call that cannot have reached the server is tried again only this long: a caller should not hang
-# when Redis is down.
-CONNECT_FOR_S = 3.0
-
-
-class LineError(QueueUnavailableError):
-    """The server cannot be reached. `sent`: whether what was asked may have been carried out all
-    the same.
-    """
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
 
 
 class Line:
@@ -82,7 +63,7 @@ class Line:
                 ) from None
             except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
                 connection.disconnect()
-                raise self._unavailable(err, sent=False) from None
+                raise self._address.unavailable(err, sent=False) from None
             except BaseException:
                 connection.disconnect()
                 raise
@@ -97,22 +78,7 @@ class Line:
             info = connection.read_response(disable_decoding=True)
         except ResponseError:  # not permitted, or a fake without it: the scripts will tell
             info = b""
-        version = re.search(rb"redis_version:(\d+)\.(\d+)", bytes(info))
-        if version and (int(version[1]), int(version[2])) < OLDEST_SERVER:
-            raise ConfigurationError(
-                f"Redis at {self._address.name} is version {version[0][14:].decode()};"
-                " redisjobs needs 6.2 or newer"
-            )
-        self._address.checked = True
-
-    def _unavailable(self, err: BaseException, *, sent: bool) -> LineError:
-        what = (
-            "the connection broke, and what was asked may have been carried out"
-            if sent
-            else "cannot be reached"
-        )
-        reason = re.sub(r"\S*://\S+", "…", str(err)) or type(err).__name__
-        return LineError(f"Redis at {self._address.name}: {what} ({reason})", sent=sent)
+        self._address.check_version(bytes(info))
 
     def close(self) -> None:
         """Closes the connection. The next exchange opens another."""
@@ -152,7 +118,7 @@ class Line:
         for reply in replies:
             if isinstance(reply, NOT_NOW):
                 self.close()
-                raise self._unavailable(reply, sent=len(replies) > 1)
+                raise self._address.unavailable(reply, sent=len(replies) > 1)
         return replies
 
     def begin_pop(self, keys: Sequence[bytes]) -> int | None:
@@ -177,7 +143,7 @@ class Line:
         reply = self._receive(self.connect(), 1)[0]
         if isinstance(reply, Exception):
             self.close()
-            raise self._unavailable(reply, sent=False)
+            raise self._address.unavailable(reply, sent=False)
         return reply is not None
 
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
@@ -200,7 +166,7 @@ class Line:
             yield
         except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
             self.close()
-            raise self._unavailable(err, sent=True) from None
+            raise self._address.unavailable(err, sent=True) from None
         except BaseException:
             self.close()
             raise
@@ -300,38 +266,22 @@ class Lines:
         Raises:
             QueueUnavailableError: the server could not be reached.
         """
+        patience = Patience(repeatable=repeatable)
         try:
             return self.run_once(make(), fresh=not repeatable)
         except LineError as err:
-            if err.sent and not repeatable:
+            if not patience.tries_again_after(err):
                 raise
-            return self._run_again(make, repeatable, maybe_done=err.sent)
-
-    def _run_again(self, make: Callable[[], Operation[T]], repeatable: bool, maybe_done: bool) -> T:
-        def give_up(state: RetryCallState) -> bool:
-            nonlocal maybe_done
-            err = state.outcome.exception() if state.outcome else None
-            maybe_done = maybe_done or (isinstance(err, LineError) and err.sent)
-            return (state.seconds_since_start or 0) >= (
-                REPEAT_FOR_S if maybe_done else CONNECT_FOR_S
-            )
-
         tries = Retrying(
-            retry=retry_if_exception(
-                lambda err: isinstance(err, LineError) and (repeatable or not err.sent)
-            ),
-            wait=wait_random_exponential(multiplier=0.02, max=1.0),
-            stop=give_up,
+            retry=retry_if_exception(patience.tries_again_after),
+            wait=BETWEEN_TRIES,
+            stop=patience.is_over,
             reraise=True,
         )
         try:
             return tries(lambda: self.run_once(make(), fresh=not repeatable))
         except LineError as err:
-            if maybe_done and not err.sent:
-                raise LineError(
-                    f"{err}; an earlier try may have been carried out", sent=True
-                ) from None
-            raise
+            raise patience.explained(err) from None
 
     def close(self) -> None:
         """Closes the idle connections."""

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from redisjobs.errors import LockLostError, RedisJobsError
 from redisjobs.keys import Keys
 from redisjobs.operations.membership import Lapse, beat
-from redisjobs.transport import Line, LineError, drive
+from redisjobs.patience import LineError
+from redisjobs.transport import Line, drive
 from redisjobs.worker.incarnation import Life
 from redisjobs.worker.lapse import LapseJudge
 

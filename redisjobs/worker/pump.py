@@ -20,7 +20,8 @@ from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.membership import unregister
 from redisjobs.operations.operation import join
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
-from redisjobs.transport import Line, LineError, drive
+from redisjobs.patience import LineError
+from redisjobs.transport import Line, drive
 from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room

@@ -13,7 +13,8 @@ from redisjobs.context import CancelReason
 from redisjobs.dequeue import Source, dequeue
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.operation import Calls
-from redisjobs.transport import Line, LineError
+from redisjobs.patience import LineError
+from redisjobs.transport import Line
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

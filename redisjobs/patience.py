@@ -1,0 +1,55 @@
+"""How long a call is repeated, the same for every driver."""
+
+from __future__ import annotations
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from redisjobs.errors import QueueUnavailableError
+
+# A call whose reply was lost is repeated this long, well below the minute for which its number is
+# remembered.
+REPEAT_FOR_S = 20.0
+# A call that cannot have reached the server is tried again only this long: a caller should not hang
+# when Redis is down.
+CONNECT_FOR_S = 3.0
+BETWEEN_TRIES = wait_random_exponential(multiplier=0.02, max=1.0)
+
+
+class LineError(QueueUnavailableError):
+    """The server cannot be reached. `sent`: whether what was asked may have been carried out all
+    the same.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Patience:
+    """Of one call. Its methods are what tenacity asks.
+
+    Args:
+        repeatable: whether a try that may have been carried out may be repeated.
+    """
+
+    def __init__(self, *, repeatable: bool) -> None:
+        self._repeatable = repeatable
+        self._maybe_done = False
+
+    def tries_again_after(self, err: BaseException) -> bool:
+        """Whether another try does no harm after this error."""
+        if not isinstance(err, LineError):
+            return False
+        self._maybe_done = self._maybe_done or err.sent
+        return self._repeatable or not err.sent
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Whether it was tried for long enough."""
+        limit_s = REPEAT_FOR_S if self._maybe_done else CONNECT_FOR_S
+        return (state.seconds_since_start or 0.0) >= limit_s
+
+    def explained(self, err: LineError) -> LineError:
+        """The last error, with what an earlier one says of the call."""
+        if self._maybe_done and not err.sent:
+            return LineError(f"{err}; an earlier try may have been carried out", sent=True)
+        return err
