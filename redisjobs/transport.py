@@ -16,9 +16,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from tenacity import Retrying, retry_if_exception
 
 from redisjobs.address import Address
-from redisjobs.errors import (
-    ConfigurationError,
-)
+from redisjobs.errors import ConfigurationError
 from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import BETWEEN_TRIES, LineError, Patience
