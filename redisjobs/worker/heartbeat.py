@@ -14,7 +14,7 @@ from redisjobs.keys import Keys
 from redisjobs.operations.membership import Lapse, beat
 from redisjobs.patience import LineError
 from redisjobs.transport import Line, drive
-from redisjobs.worker.incarnation import Life
+from redisjobs.worker.incarnation import Life, Moment
 from redisjobs.worker.lapse import LapseJudge
 
 # After a beat that failed: at once again, but not in a busy loop.
@@ -78,12 +78,12 @@ class Heartbeat:
     def _live(self) -> None:
         interval_s = self._life.settings.beat_interval_s
         while not self._stopping:
-            began = time.monotonic()
+            began = Moment.now()
             pause_s = interval_s if self._beat(began) else min(_AGAIN_S, interval_s / 4)
-            self._wake.wait(max(0.0, began + pause_s - time.monotonic()))
+            self._wake.wait(max(0.0, began.monotonic_s + pause_s - time.monotonic()))
             self._wake.clear()
 
-    def _beat(self, began: float) -> bool:
+    def _beat(self, began: Moment) -> bool:
         """One beat. Returns whether it reached Redis."""
         incarnation = self._life.current
         if incarnation.lost:

@@ -17,6 +17,7 @@ from redisjobs.record import encode_state_body
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
 from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.held import id_of
 
 
 class Clerk:
@@ -114,6 +115,17 @@ class Clerk:
             delivery, logging.WARNING,
             "job %s (%s): the lock was lost while it ran, its outcome is not recorded",
             delivery.id, delivery.kind,
+        )  # fmt: skip
+
+    def log_refused(self, settlement: Settlement) -> None:
+        """The lock was lost before this could be recorded."""
+        id = id_of(settlement.delivery)
+        self._logger.warning(
+            "job %s (%s): the lock was lost, its outcome is not recorded", id, settlement.kind,
+            extra={
+                "job_id": id, "job_kind": settlement.kind, "attempt": settlement.attempts_done,
+                "queue_name": self._queue_name,
+            },
         )  # fmt: skip
 
     def _log(

@@ -18,15 +18,15 @@ from redisjobs.context import CancelReason
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError, LockLostError, RedisJobsError
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.membership import unregister
-from redisjobs.operations.operation import join
-from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
+from redisjobs.operations.operation import Operation, join
+from redisjobs.operations.settle import MOST_OUTCOMES, settle
 from redisjobs.patience import LineError
 from redisjobs.transport import Line, drive
 from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.held import Held, id_of
+from redisjobs.worker.held import Held
 from redisjobs.worker.standing import Standing, Surroundings
 
 
@@ -60,7 +60,6 @@ class Pump:
         self._rotation, self._version = 0, 0
         self._added_at = self._exchanged_at = now
         self._winding_down = self._cancelled = self._looked_again = False
-        self.refused = 0
 
     # ------------------------------------------------------------------ its life
 
@@ -201,13 +200,9 @@ class Pump:
             if kept:
                 around.clerk.log_outcome(delivery, outcome)
             elif delivery.started_at is not None:
-                self._refuse(delivery)
+                around.clerk.log_lost(delivery)
             self._agenda.something_ended()
         self._pace.ended(counts, time.monotonic())
-
-    def _refuse(self, delivery: Delivery) -> None:
-        self.refused += 1
-        self._around.clerk.log_lost(delivery)
 
     def _exchange(self) -> bool:
         """Settles and claims, in one round trip. False: there was nothing to say."""
@@ -220,32 +215,24 @@ class Pump:
         if request is None and not settlements:
             return False
         self._exchanged_at = now
-        worker_id = around.life.current.worker_id
+        settling = settle(around.keys, around.life.current.worker_id, settlements)
+        claimed = None
         if request is None:
-            refused = drive(settle(around.keys, worker_id, settlements), self._line)
-            claimed = None
-        elif not settlements:
-            refused, claimed = [], drive(claim(around.keys, request), self._line)
+            refused = drive(settling, self._line)
         else:
-            both = join(settle(around.keys, worker_id, settlements), claim(around.keys, request))
-            refused, claimed = drive(both, self._line)
+            claiming = _unless_lost(claim(around.keys, request))
+            refused, claimed = drive(join(settling, claiming), self._line)
+            if claimed is None:
+                # What was refused is lost, as is all that it holds.
+                self._held.settled(one for one in settlements if one not in refused)
+                around.life.current.lost = True
+                return True
         self._held.settled(settlements)
         for settlement in refused:
-            self._log_refused(settlement)
+            around.clerk.log_refused(settlement)
         if claimed is not None:
             self._take(claimed)
         return True
-
-    def _log_refused(self, settlement: Settlement) -> None:
-        self.refused += 1
-        self._around.logger.warning(
-            "job %s (%s): the lock was lost, its outcome is not recorded",
-            id_of(settlement.delivery), settlement.kind,
-            extra={
-                "job_id": id_of(settlement.delivery), "job_kind": settlement.kind,
-                "attempt": settlement.attempts_done, "queue_name": self._around.keys.name,
-            },
-        )  # fmt: skip
 
     def _room(self, kinds: Sequence[str]) -> Room:
         """What there is room for: nothing, where the worker winds down, runs a job alone, is past
@@ -369,8 +356,18 @@ class Pump:
         worker_id = around.life.current.worker_id
         while settlements := self._held.unsettled[:MOST_OUTCOMES]:
             for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
-                self._log_refused(settlement)
+                around.clerk.log_refused(settlement)
             self._held.settled(settlements)
         if drive(unregister(around.keys, worker_id), self._line):
             self._standing.reconcile()
             drive(unregister(around.keys, worker_id), self._line)
+
+
+def _unless_lost(claiming: Operation[Claimed]) -> Operation[Claimed | None]:
+    """A claim, or None where the worker is not registered any more: what is settled along with it
+    is answered all the same.
+    """
+    try:
+        return (yield from claiming)
+    except LockLostError:
+        return None
