@@ -153,8 +153,10 @@ class _Tenure:
         self._beats.start()
         try:
             settlement = self._settlement(context, fn(context, job))
-        except BaseException:
+        except BaseException as err:
             self._try_to_give_back()
+            if context.cancelled:
+                raise _lock_lost(context) from err
             raise
         self._store(settlement, context)
 
@@ -204,10 +206,7 @@ class _Tenure:
                     maybe_done = maybe_done or err.sent
                     raise
                 if refused and not (maybe_done and self._is_registered()):
-                    raise LockLostError(
-                        f"job {context.job_id!r} ({context.job_kind}): the lock was lost while it"
-                        " ran, and what came of it is not stored: another worker runs it"
-                    )
+                    raise _lock_lost(context)
         self._over.set()
         try:
             self.leave()
@@ -245,3 +244,10 @@ class _Tenure:
             self.leave()
         except RedisJobsError as err:
             _LOGGER.warning("worker %s leaves its job to a reaper: %s", self._worker, err)
+
+
+def _lock_lost(context: Context) -> LockLostError:
+    return LockLostError(
+        f"job {context.job_id!r} ({context.job_kind}): the lock was lost while it ran, and what"
+        " came of it is not stored: another worker runs it"
+    )

@@ -55,9 +55,10 @@ class Line:
             try:
                 connection.connect()
                 self._check_server(connection)
-            except AuthenticationError as err:
+            except (AuthenticationError, ResponseError) as err:
+                connection.disconnect()
                 raise ConfigurationError(
-                    f"Redis at {self._address.name} refuses the credentials: {err}"
+                    f"Redis at {self._address.name} refuses the connection: {err}"
                 ) from None
             except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
                 connection.disconnect()
@@ -240,13 +241,10 @@ class Lines:
         except IndexError:
             return self.new_line(self._timeout_s)
 
-    def run_once(self, operation: Operation[T], *, fresh: bool = False) -> T:
-        """Carries an operation out, once. With `fresh`, a line that the server closed while it was
-        idle is not used.
-        """
+    def run_once(self, operation: Operation[T]) -> T:
+        """Carries an operation out, once."""
         line = self._take()
-        if fresh:
-            line.freshen()
+        line.freshen()
         try:
             return drive(operation, line)
         finally:
@@ -266,7 +264,7 @@ class Lines:
         """
         patience = Patience(repeatable=repeatable)
         try:
-            return self.run_once(make(), fresh=not repeatable)
+            return self.run_once(make())
         except LineError as err:
             if not patience.tries_again_after(err):
                 raise
@@ -277,7 +275,7 @@ class Lines:
             reraise=True,
         )
         try:
-            return tries(lambda: self.run_once(make(), fresh=not repeatable))
+            return tries(lambda: self.run_once(make()))
         except LineError as err:
             raise patience.explained(err) from None
 

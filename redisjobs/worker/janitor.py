@@ -141,11 +141,8 @@ class Janitor:
         first = self._turn % max(1, len(kinds))
         self._turn = first + MOST_KINDS
         turned = [*kinds[first:], *kinds[:first]]
-        while (
-            kinds and drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line) >= SWEEP_AT_MOST
-        ):
-            if self._tasks.qsize():
-                return  # what waits is more urgent
+        if kinds:
+            drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line)
 
 
 def _kinds(keys: Keys) -> Operation[Sequence[str]]:

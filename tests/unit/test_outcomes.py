@@ -84,7 +84,9 @@ class TestDelivery:
     @pytest.mark.parametrize(
         ("fields", "error"),
         [
-            ({"record": b""}, IncompatibleQueueError),
+            ({"record": b""}, InvalidJobError),
+            ({"record": b"junk"}, InvalidJobError),
+            ({"record": b"2email\0no header"}, InvalidJobError),
             ({"record": b"2email\0\0later"}, IncompatibleQueueError),
             ({"record": b"2email\0\0later", "state": b"rubbish"}, IncompatibleQueueError),
             ({"record": b"1"}, InvalidJobError),
