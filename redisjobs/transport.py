@@ -133,8 +133,8 @@ class Line:
         self._send(connection, [pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
 
-    def end_pop(self) -> bool:
-        """Reads the reply of the pending pop. Returns whether a token came.
+    def end_pop(self) -> bytes | None:
+        """Reads the reply of the pending pop. Returns the list that it came from.
 
         Raises:
             LineError: the connection broke.
@@ -143,7 +143,7 @@ class Line:
         if isinstance(reply, Exception):
             self.close()
             raise self._address.unavailable(reply, sent=False)
-        return reply is not None
+        return None if reply is None else bytes(reply[0])
 
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = self.connect()

@@ -5,6 +5,7 @@ do nothing else.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from redisjobs.transport import Line, drive
 from redisjobs.worker.incarnation import Life, Moment
 from redisjobs.worker.lapse import LapseJudge
 
-# After a beat that failed: at once again, but not in a busy loop.
-_AGAIN_S = 0.05
+# Seconds until a beat that failed is tried again, at first and at last.
+FIRST_AGAIN_S = 0.05
+LONGEST_AGAIN_S = 1.0
 
 
 class Heartbeat:
@@ -76,10 +78,15 @@ class Heartbeat:
         return self._judge.suspects
 
     def _live(self) -> None:
-        interval_s = self._life.settings.beat_interval_s
+        interval_s, again = self._life.settings.beat_interval_s, FIRST_AGAIN_S
         while not self._stopping:
             began = Moment.now()
-            pause_s = interval_s if self._beat(began) else min(_AGAIN_S, interval_s / 4)
+            if self._beat(began):
+                pause_s, again = interval_s, FIRST_AGAIN_S
+            else:
+                # At once, then ever more slowly, and not all workers in one instant.
+                pause_s = min(again * random.uniform(0.5, 1.0), interval_s / 4)
+                again = min(2 * again, LONGEST_AGAIN_S)
             self._wake.wait(max(0.0, began.monotonic_s + pause_s - time.monotonic()))
             self._wake.clear()
 

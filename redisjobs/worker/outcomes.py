@@ -77,12 +77,13 @@ class Clerk:
         started_us = round((delivery.started_at or 0.0) * 1e6) + self._wall_offset_us
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
-        delay_us = (
-            0 if outcome.retry_after is None else round(outcome.retry_after.total_seconds() * 1e6)
-        )
+        letter, delay_s = LETTER_OF_STATUS[status], None
+        if outcome.retry_after is not None:
+            delay_s = outcome.retry_after.total_seconds()
         return Settlement(
-            delivery.name, delivery.kind, LETTER_OF_STATUS[status], attempts, delay_us, body
-        )
+            delivery.name, delivery.kind, letter, attempts, round((delay_s or 0.0) * 1e6), body,
+            None if delay_s is None else (delivery.started_at or 0.0) + delivery.seconds + delay_s,
+        )  # fmt: skip
 
     def log_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         """One line for each run that ended."""

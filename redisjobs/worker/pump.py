@@ -27,6 +27,7 @@ from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held
+from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
 from redisjobs.worker.standing import Standing, Surroundings
 
 
@@ -57,7 +58,9 @@ class Pump:
         self._agenda = Agenda(settings, now)
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._pace = Pace(now)
-        self._rotation, self._version = 0, 0
+        self._turns = KindsInTurn()
+        self._asked = Asked((), all_kinds=True)
+        self._version = 0
         self._added_at = self._exchanged_at = now
         self._winding_down = self._cancelled = self._looked_again = False
 
@@ -119,7 +122,7 @@ class Pump:
             self._collect()
             if around.handlers.version != self._version:
                 self._version = around.handlers.version
-                self._agenda.hungry = True
+                self._agenda.look_at_all()
             if around.life.current.lost:
                 self._standing.begin_anew(self._persist)
                 self._agenda.begin_anew(time.monotonic())
@@ -207,7 +210,7 @@ class Pump:
     def _exchange(self) -> bool:
         """Settles and claims, in one round trip. False: there was nothing to say."""
         around, now = self._around, time.monotonic()
-        settlements = self._held.unsettled[:MOST_OUTCOMES]
+        settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
         request = self._claim_request(now, along=bool(settlements))
         plenty = around.crew.waiting > around.crew.low_water
         if settlements and request is None and plenty and now - self._exchanged_at < LINGER_S:
@@ -254,23 +257,25 @@ class Pump:
         """What to ask for, if it is time, or along with a settle, which makes it cheap."""
         if not (along or self._agenda.claim_is_due(now)):
             return None
-        around, kinds = self._around, self._kinds_in_turn()
+        around, agenda = self._around, self._agenda
+        self._asked = self._turns.ask(
+            around.handlers.kinds,
+            now,
+            all_due=agenda.all_are_due(now),
+            working=agenda.hungry,
+            besides=agenda.emptying[0] if agenda.emptying else None,
+        )
+        kinds = self._asked.kinds
         room = self._room(kinds)
-        if room.limit == 0 and not (self._agenda.token_in_hand and kinds):
+        if room.limit == 0 and not (agenda.token_in_hand and kinds):
             return None  # with a token in hand, a claim of nothing puts it back
         settings = around.life.settings
         guarded = self._held.count_of_losses(settings.max_losses - 1)
         return ClaimRequest(
             around.life.current.worker_id, kinds, room.limit, room.free, settings.max_losses,
-            settings.most_guarded - guarded, room.ahead, self._agenda.passed, self._agenda.emptying,
+            settings.most_guarded - guarded, room.ahead, agenda.passed, agenda.emptying,
             list(self._standing.ghosts.values()),
         )  # fmt: skip
-
-    def _kinds_in_turn(self) -> Sequence[str]:
-        """Each claim begins with another kind."""
-        kinds = self._around.handlers.kinds
-        self._rotation = (self._rotation + 1) % max(1, len(kinds))
-        return kinds[self._rotation :] + kinds[: self._rotation]
 
     def _take(self, claimed: Claimed) -> None:
         around, deliveries = self._around, list[Delivery]()
@@ -283,7 +288,8 @@ class Pump:
                 self._held.ended(delivery, settlement)
         now = time.monotonic()
         self._standing.confirmed()
-        self._agenda.claimed(claimed, now)
+        self._agenda.claimed(claimed, now, asked_all=self._asked.all)
+        self._turns.answered(self._asked, (one.kind for one in claimed.claims), now)
         if deliveries:
             self._held.claimed(deliveries)
             self._added_at = now
@@ -307,8 +313,10 @@ class Pump:
             waiting=crew.waiting > 0,
             unsettled=bool(crew.ended) or bool(self._held.unsettled),
         )
-        if self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
+        rang = self._bell.sleep(min(seconds, around.shutdown.next_stage_in()))
+        if rang is not None:
             self._agenda.token_came()
+            self._turns.rang(around.keys.kind_of_bell(rang))
 
     def _gave_back_what_is_stuck(self, now: float) -> bool:
         """What was prefetched and is behind long jobs can run elsewhere. Whether there is any."""
@@ -354,7 +362,9 @@ class Pump:
             self._held.give_back(delivery)
         self._standing.release()
         worker_id = around.life.current.worker_id
-        while settlements := self._held.unsettled[:MOST_OUTCOMES]:
+        while self._held.unsettled:
+            now = time.monotonic()
+            settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
             for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
                 around.clerk.log_refused(settlement)
             self._held.settled(settlements)

@@ -13,6 +13,7 @@ from redisjobs.attempt import Outcome
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
 from redisjobs.operations.claim import Claim
+from redisjobs.operations.settle import Settlement
 from redisjobs.record import decode_state, encode_job, encode_state_body
 from redisjobs.registry import Handlers
 from redisjobs.states import Status
@@ -221,3 +222,11 @@ def test_a_lost_lock_is_logged_with_the_job(clerk: Clerk, caplog: pytest.LogCapt
     assert record.levelno == logging.WARNING
     assert "lock was lost" in record.getMessage()
     assert vars(record)["job_id"] == "job-1"
+
+
+def test_a_delay_that_began_when_the_handler_ended_is_shorter_when_it_is_sent_later() -> None:
+    sent = Settlement("9:x", "email", b"P", 1, 5_000_000, b"", due_at=105.0)
+    assert sent.at(100.5).delay_us == 4_500_000
+    assert sent.at(200.0).delay_us == 0
+    ended = Settlement("9:x", "email", b"D", 1, 0, b"")
+    assert ended.at(200.0) is ended
