@@ -17,6 +17,7 @@ from redisjobs.patience import LineError
 from redisjobs.transport import Line, drive
 from redisjobs.worker.incarnation import Life, Moment
 from redisjobs.worker.lapse import LapseJudge
+from redisjobs.worker.vital import VitalThread
 
 # Seconds until a beat that failed is tried again, at first and at last.
 FIRST_AGAIN_S = 0.05
@@ -30,6 +31,7 @@ class Heartbeat:
         on_dead: takes the lapses that this worker has judged to be deaths.
         on_lost: called when Redis does not know this worker (any more).
         on_beat: called after each beat that reached Redis.
+        on_crash: called if its thread ends by an error that is none of ours.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Heartbeat:
         on_dead: Callable[[list[Lapse]], None],
         on_lost: Callable[[], None],
         on_beat: Callable[[], None],
+        on_crash: Callable[[BaseException], None],
     ) -> None:
         self._keys = keys
         self._line = line
@@ -54,7 +57,7 @@ class Heartbeat:
         self._stopping = False
         self._failing = False
         self.beats = 0
-        self._thread = threading.Thread(target=self._live, name="redisjobs-heartbeat", daemon=True)
+        self._thread = VitalThread(self._live, "redisjobs-heartbeat", on_crash)
 
     def start(self) -> None:
         """Begins to beat. The worker is registered."""
