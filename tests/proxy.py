@@ -76,6 +76,7 @@ class Proxy:
     Attributes:
         refused: how many connections were refused while it was down.
         cuts: how many connections ended at a command.
+        swallowed: how many commands came while it was stalled.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -85,7 +86,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._is_down = self.stalled = False
         self._chance, self._share = random.Random(0), 0.0
-        self.refused = self.cuts = 0
+        self.refused = self.cuts = self.swallowed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -206,6 +207,7 @@ class _Link:
         self._requests.feed(data)
         while (words := self._requests.gets()) is not False:
             if self._proxy.stalled:
+                self._proxy.swallowed += 1
                 continue
             name = _name_of(words)
             cut = self._proxy.strikes(name, self._unanswered)
