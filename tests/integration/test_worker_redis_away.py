@@ -42,14 +42,18 @@ class Gated:
         return b"through"
 
 
+def _now_s(client: Any) -> float:
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)
+
+
 def _lease_ends(client: Any, queue: RedisQueue) -> list[float]:
     leases = client.zrange(queue.keys.workers, 0, -1, withscores=True)
     return [score / 1e6 for _, score in leases]
 
 
 def _all_lapsed_for(client: Any, queue: RedisQueue, seconds: float) -> bool:
-    now_s, _ = client.time()
-    return all(end_s < now_s - seconds for end_s in _lease_ends(client, queue))
+    return all(end_s < _now_s(client) - seconds for end_s in _lease_ends(client, queue))
 
 
 def test_away_for_longer_than_the_lease_no_running_job_is_taken(
@@ -71,9 +75,9 @@ def test_away_for_longer_than_the_lease_no_running_job_is_taken(
         wait_until(lambda: _all_lapsed_for(client, queue, LEASE_S), "all leases have lapsed")
         proxy.up()
 
-        seconds, _ = client.time()
+        watched_until_s = _now_s(client) + 2 * LEASE_S
         wait_until(
-            lambda: all(end_s > seconds + 2 + 2 * LEASE_S for end_s in _lease_ends(client, queue)),
+            lambda: all(end_s - LEASE_S > watched_until_s for end_s in _lease_ends(client, queue)),
             "all beat for longer than a lapse is watched",
         )
         assert held(client, queue) == before, "each worker holds what it held"
