@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase
 
-from tests.stateful.effort import seed
 from tests.stateful.model import BrokenError
 from tests.stateful.schedules import run
 from tests.stateful.test_machine import play
@@ -21,7 +20,8 @@ from tests.stateful.world import SOUND, Habits
 if TYPE_CHECKING:
     import redis
 
-# Most are found within a few hundred.
+# Of a few seeds that were tried, each finds all of them; most within a few hundred steps.
+SEED = 1
 WITHIN_STEPS = 20_000
 
 
@@ -301,7 +301,7 @@ OTHERS = (
 def test_schedules_find(bug: Bug, client: redis.Redis, queue_name: str) -> None:
     library = TickingLibrary({bug.script: bug.edits})
     with pytest.raises(BrokenError, match=bug.shows_as):
-        run(client, seed(), WITHIN_STEPS, library, bug.habits, name=queue_name)
+        run(client, SEED, WITHIN_STEPS, library, bug.habits, name=queue_name)
 
 
 def test_the_machine_finds_a_planted_bug_too(client: redis.Redis, queue_name: str) -> None:
