@@ -231,6 +231,12 @@ REAP = (
         (("if lease == 0 then", "if not redis.call('ZSCORE', WORKERS, worker) then"),),
     ),
     Bug(
+        "reap lets a registration that arrives late revive the worker",
+        "leases",
+        "register",
+        (("if lease and tonumber(lease) == 0 then", "if false then"),),
+    ),
+    Bug(
         "reap leaves the lease as it was",
         "leases",
         "reap",
@@ -255,7 +261,7 @@ OTHERS = (
         "register takes losses back again when it is repeated",
         "losses",
         "register",
-        (("if not repeated then", "if true then"),),
+        (("if not lease then", "if true then"),),
     ),
     Bug(
         "delete removes a job that runs",
