@@ -297,29 +297,39 @@ class TestALostReply:
 
 FORKS = """
 import os, sys
+import redis
 from redisjobs import Job, RedisQueue
 
-queue = RedisQueue.from_url(sys.argv[1], sys.argv[2])
+queue = RedisQueue.from_url(sys.argv[1], "forked")
 queue.enqueue(Job("email", id="before"))
+go_on, over = os.pipe(), os.pipe()
 child = os.fork()
 who = "parent" if child else "child"
 for place in range(200):
     job = Job("email", who.encode(), id=f"{who}-{place}")
     assert queue.enqueue(job).created == (job.id,)
-    stored = queue.get(job.id)
-    assert stored.payload == who.encode() and stored.id == job.id
+    assert queue.get(job.id).payload == who.encode()
 if not child:
+    os.write(over[1], b"x")
+    os.read(go_on[0], 1)
     os._exit(0)
+os.read(over[0], 1)
+print(len(redis.Redis.from_url(sys.argv[1]).client_list()))
+os.write(go_on[1], b"x")
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
 
-def test_a_queue_outlives_a_fork(redis_server: EmbeddedServer, queue: RedisQueue) -> None:
-    """Parent and child use it at once, and neither hears the other's replies."""
-    command = [sys.executable, "-c", FORKS, redis_server.url, queue.name]
-    subprocess.run(command, check=True, timeout=60, cwd=ROOT)
+def test_a_queue_outlives_a_fork(own_server: OwnServer) -> None:
+    """Parent and child use it at once, each over a connection of its own."""
+    server = own_server()
+    command = [sys.executable, "-c", FORKS, server.url]
+    ran = subprocess.run(command, check=True, timeout=60, cwd=ROOT, capture_output=True)
+    assert int(ran.stdout) == 3, "the parent's, the child's, and the one that counts them"
+    queue = RedisQueue.from_url(server.url, "forked")
     assert queue.stats().kinds["email"].ready == 401
     assert queue.check() == []
+    queue.close()
 
 
 @pytest.mark.parametrize("call", ["cancel", "delete"])
