@@ -302,20 +302,23 @@ from redisjobs import Job, RedisQueue
 
 queue = RedisQueue.from_url(sys.argv[1], "forked")
 queue.enqueue(Job("email", id="before"))
-go_on, over = os.pipe(), os.pipe()
+go_on, used = os.pipe(), os.pipe()
 child = os.fork()
+if child:
+    os.read(used[0], 1)
+    print(len(redis.Redis.from_url(sys.argv[1]).client_list()))
+    os.write(go_on[1], b"x")
+else:
+    assert queue.get("before").id == "before"
+    os.write(used[1], b"x")
+    os.read(go_on[0], 1)
 who = "parent" if child else "child"
 for place in range(200):
     job = Job("email", who.encode(), id=f"{who}-{place}")
     assert queue.enqueue(job).created == (job.id,)
     assert queue.get(job.id).payload == who.encode()
 if not child:
-    os.write(over[1], b"x")
-    os.read(go_on[0], 1)
     os._exit(0)
-os.read(over[0], 1)
-print(len(redis.Redis.from_url(sys.argv[1]).client_list()))
-os.write(go_on[1], b"x")
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
