@@ -271,6 +271,8 @@ class Pump:
         room = self._room(kinds)
         if room.limit == 0 and not (self._agenda.token_in_hand and kinds):
             return None  # with a token in hand, a claim of nothing puts it back
+        if room.limit:
+            self._rotation += 1
         settings = around.life.settings
         guarded = self._held.count_of_losses(settings.max_losses - 1)
         return ClaimRequest(
@@ -280,10 +282,12 @@ class Pump:
         )  # fmt: skip
 
     def _kinds_in_turn(self) -> Sequence[str]:
-        """Each claim begins with another kind."""
+        """Each claim begins with another kind. Only claims that are made count: where every other
+        turn of the pump makes none, one of two kinds would always come first.
+        """
         kinds = self._around.handlers.kinds
-        self._rotation = (self._rotation + 1) % max(1, len(kinds))
-        return kinds[self._rotation :] + kinds[: self._rotation]
+        first = self._rotation % max(1, len(kinds))
+        return kinds[first:] + kinds[:first]
 
     def _take(self, claimed: Claimed) -> None:
         around, deliveries = self._around, list[Delivery]()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -339,3 +340,23 @@ def test_tokens_grow_with_every_delivery(queue: RedisQueue) -> None:
             queue.enqueue(job)
             wait_for_end(queue, job.id)
     assert all(earlier < later for earlier, later in pairwise(tokens))
+
+
+class TestFairness:
+    @pytest.mark.parametrize("concurrency", [1, 2])
+    def test_no_kind_waits_while_another_is_served(
+        self, queue: RedisQueue, concurrency: int
+    ) -> None:
+        """With long jobs every other turn of the pump makes no claim."""
+        order: list[str] = []
+
+        def fn(ctx: Context, job: Job) -> None:
+            order.append(job.kind)
+            time.sleep(0.01)  # so that its end, and not its start, is what the pump wakes for
+
+        kinds = [f"kind-{number}" for number in range(4)]
+        for kind in kinds:
+            queue.enqueue(*_jobs(30, kind))
+        with running(queue, dict.fromkeys(kinds, fn), concurrency=concurrency, prefetch=0):
+            wait_until(lambda: len(order) >= 60, "half of the jobs have run", 20)
+        assert min(order[:60].count(kind) for kind in kinds) >= 10
