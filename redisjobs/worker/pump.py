@@ -27,6 +27,7 @@ from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held, id_of
+from redisjobs.worker.setbacks import Setbacks
 from redisjobs.worker.standing import Standing, Surroundings
 
 
@@ -57,6 +58,7 @@ class Pump:
         self._agenda = Agenda(settings, now)
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._pace = Pace(now)
+        self._setbacks = Setbacks()
         self._rotation, self._version = 0, 0
         self._added_at = self._exchanged_at = now
         self._winding_down = self._cancelled = self._looked_again = False
@@ -135,11 +137,16 @@ class Pump:
         except LockLostError:
             around.life.current.lost = True
         except RedisJobsError as err:
-            around.logger.warning("Redis does not answer as it should: %s", err)
             self._bell.close()
             self._line.close()
+            pause_s = self._setbacks.failed(time.monotonic())
+            if pause_s:
+                around.shutdown.pause(pause_s)
+            else:
+                around.logger.warning("Redis does not answer as it should: %s", err)
             self._persist(self._recover)
-            around.logger.info("Redis answers again")
+            if not pause_s:
+                around.logger.info("Redis answers again")
 
     def _persist(
         self,

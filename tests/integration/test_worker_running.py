@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
@@ -30,10 +31,9 @@ from tests.running import (
 from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
-    import redis
-
     from redisjobs.context import Context
     from redisjobs.embedded import EmbeddedServer
+    from tests.conftest import OwnServer
 
 # With these nothing is found by asking now and then: what is late was not rung for.
 NO_POLLING: dict[str, Any] = {"poll_interval": 120, "lease": 120}
@@ -360,3 +360,33 @@ class TestFairness:
         with running(queue, dict.fromkeys(kinds, fn), concurrency=concurrency, prefetch=0):
             wait_until(lambda: len(order) >= 60, "half of the jobs have run", 20)
         assert min(order[:60].count(kind) for kind in kinds) >= 10
+
+
+@pytest.mark.parametrize("refusal", ["replica", "too few replicas"])
+def test_a_server_that_refuses_what_is_written_is_not_asked_in_a_busy_loop(
+    own_server: OwnServer, refusal: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be reached and read all the while, as after a failover or with a full disk."""
+    caplog.set_level(logging.INFO, "redisjobs.worker")
+    server, ledger, job = own_server(tcp=True), Ledger(), Job("kind")
+    queue = RedisQueue.from_url(server.url, "refusing")
+    with redis.Redis.from_url(server.url) as client, running(queue, {"kind": ledger.note}):
+        wait_until(lambda: queue.stats().workers, "the worker is registered")
+        if refusal == "replica":
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        else:
+            client.config_set("min-replicas-to-write", 1)
+        told = "Redis does not answer as it should"
+        wait_until(lambda: told in caplog.text, "the worker is refused")
+        before = client.info("stats")["total_commands_processed"]
+        time.sleep(1)  # for as long a busy loop would show
+        asked = client.info("stats")["total_commands_processed"] - before
+        if refusal == "replica":
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        else:
+            client.config_set("min-replicas-to-write", 0)
+        queue.enqueue(job)
+        ledger.wait_for([job.id], 10)
+    assert asked < 200
+    assert caplog.text.count(told) == 1
+    queue.close()
