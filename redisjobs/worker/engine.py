@@ -61,7 +61,7 @@ class Engine:
         self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger)
         self.heartbeat = Heartbeat(
             queue.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
-            on_beat=self.wakeup.wake if burst else _nothing,
+            on_beat=self.wakeup.wake if burst else _nothing, on_lease_back=self.wakeup.wake,
         )  # fmt: skip
         around = Surroundings(
             queue.keys,

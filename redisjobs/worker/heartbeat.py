@@ -27,6 +27,7 @@ class Heartbeat:
     Args:
         on_dead: takes the lapses that this worker has judged to be deaths.
         on_lost: called when Redis does not know this worker (any more).
+        on_lease_back: called when the lease holds again that had lapsed by this machine's clock.
         on_beat: called after each beat that reached Redis.
     """
 
@@ -39,6 +40,7 @@ class Heartbeat:
         on_dead: Callable[[list[Lapse]], None],
         on_lost: Callable[[], None],
         on_beat: Callable[[], None],
+        on_lease_back: Callable[[], None],
     ) -> None:
         self._keys = keys
         self._line = line
@@ -47,6 +49,7 @@ class Heartbeat:
         self._on_dead = on_dead
         self._on_lost = on_lost
         self._on_beat = on_beat
+        self._on_lease_back = on_lease_back
         self._judge = LapseJudge(life.settings.lease_s)
         self._wake = threading.Event()
         self._stopping = False
@@ -79,9 +82,21 @@ class Heartbeat:
         interval_s = self._life.settings.beat_interval_s
         while not self._stopping:
             began = time.monotonic()
-            pause_s = interval_s if self._beat(began) else min(_AGAIN_S, interval_s / 4)
+            pause_s = interval_s if self._beat_anyway(began) else min(_AGAIN_S, interval_s / 4)
             self._wake.wait(max(0.0, began + pause_s - time.monotonic()))
             self._wake.clear()
+
+    def _beat_anyway(self, began: float) -> bool:
+        """One beat, whatever it runs into: a worker whose heartbeat has ended loses its lease again
+        and again, and with it the jobs that it runs.
+        """
+        try:
+            return self._beat(began)
+        except Exception:
+            self._logger.exception("the heartbeat failed in an unexpected way, trying again")
+            self._judge.forget()
+            self._line.close()
+            return False
 
     def _beat(self, began: float) -> bool:
         """One beat. Returns whether it reached Redis."""
@@ -108,6 +123,7 @@ class Heartbeat:
             self._judge.forget()
             self._report(err)
             return False
+        had_lapsed = time.monotonic() >= incarnation.lease_ends
         self._life.prolonged(incarnation, began)
         self._report(None)
         if seen.own_lapsed:
@@ -116,6 +132,8 @@ class Heartbeat:
             self._on_dead(dead)
         self.beats += 1  # last: who waits for this beat finds its verdict told
         self._on_beat()
+        if had_lapsed:
+            self._on_lease_back()
         return True
 
     def _report(self, err: RedisJobsError | None) -> None:

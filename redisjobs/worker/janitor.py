@@ -121,6 +121,11 @@ class Janitor:
             self._logger.warning("taking jobs of dead workers back, or sweeping, failed: %s", err)
             self._line.close()
             return False
+        except Exception:
+            # This thread goes on: a burst and the first claim wait for it.
+            self._logger.exception("taking jobs of dead workers back, or sweeping, failed")
+            self._line.close()
+            return False
         return True
 
     def _reap(self, worker: str, judged: str | None) -> None:
