@@ -20,7 +20,7 @@ from redisjobs.worker.janitor import ChildDeath, Janitor
 from redisjobs.worker.outcomes import Clerk
 from redisjobs.worker.pump import Pump
 from redisjobs.worker.settings import WorkerSettings
-from redisjobs.worker.shutdown import Shutdown
+from redisjobs.worker.shutdown import GRACE_S, Shutdown
 from redisjobs.worker.standing import Surroundings
 from redisjobs.worker.wakeup import Wakeup
 
@@ -76,6 +76,7 @@ class Engine:
         )
         self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)
         self._rest_after_beat = 0
+        self._longest_end_s = settings.shutdown_timeout_s + GRACE_S + wait_s
         self._failure: BaseException | None = None
 
     def run(self, dead_siblings: Sequence[ChildDeath] = ()) -> None:
@@ -94,6 +95,12 @@ class Engine:
             pump.start()
             while pump.is_alive():
                 pump.join(0.5)  # a timed join lets signals in
+        except BaseException:
+            # From a signal handler of the user's, say. The pump must not go on without a heartbeat.
+            self._shutdown.request()
+            if pump.ident is not None:
+                pump.join(self._longest_end_s)
+            raise
         finally:
             self.heartbeat.stop()
             self.janitor.stop()

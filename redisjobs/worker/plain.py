@@ -48,12 +48,16 @@ class PlainRunner:
             )
             for _ in range(self._settings.concurrency)
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive() and not self._shutdown.is_over():
-                # A timed join lets signals in.
-                thread.join(min(0.5, self._shutdown.next_stage_in()))
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive() and not self._shutdown.is_over():
+                    # A timed join lets signals in.
+                    thread.join(min(0.5, self._shutdown.next_stage_in()))
+        except BaseException:
+            self._shutdown.request()  # what a signal handler raises ends the threads, too
+            raise
         if self._loop is not None:
             self._loop.stop(0.5)
 
