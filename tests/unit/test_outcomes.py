@@ -219,3 +219,14 @@ def test_a_lost_lock_is_logged_with_the_job(clerk: Clerk, caplog: pytest.LogCapt
     assert record.levelno == logging.WARNING
     assert "lock was lost" in record.getMessage()
     assert vars(record)["job_id"] == "job-1"
+
+
+def test_the_time_of_an_attempt_is_by_the_wall_clock_of_its_end(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may have been set right since the worker began."""
+    delivery, hour_us = _run(clerk), 3_600_000_000
+    wall_ns = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns + hour_us * 1000)
+    state = _stored(clerk.settlement(delivery, Outcome(Status.DONE), keeps_done=True))
+    assert state.last_attempt_us == pytest.approx(wall_ns / 1000 + hour_us, abs=60e6)
