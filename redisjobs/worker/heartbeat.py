@@ -120,6 +120,7 @@ class Heartbeat:
             self._on_lost()
             return True
         except RedisJobsError as err:
+            self._life.info_was_not_heard()
             self._judge.forget()
             self._report(err)
             return False

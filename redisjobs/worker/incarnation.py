@@ -50,6 +50,10 @@ class Life:
         """The entry, if a kind was registered since it was last told; else nothing."""
         return self.info() if self._handlers.version != self._told_version else b""
 
+    def info_was_not_heard(self) -> None:
+        """What was told last may not have arrived: it is told again."""
+        self._told_version = -1
+
     def next_incarnation(self) -> Incarnation:
         """One with a new id. It becomes the current one when it is registered."""
         return Incarnation(self._origin)

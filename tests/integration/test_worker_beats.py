@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from redisjobs import Job
 from redisjobs.operations import membership
 from redisjobs.operations import sweep as sweeping
+from redisjobs.patience import LineError
 from redisjobs.worker import heartbeat, janitor
 from tests.running import Ledger, running
-from tests.waiting import wait_until
+from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -40,6 +42,26 @@ def test_a_heartbeat_goes_on_after_what_nobody_expects(
         wait_until(lambda: len(calls) >= 4, "it beats on")
         (worker,) = queue.stats().workers
         assert worker.lease_left > 0
+
+
+def test_a_kind_that_a_failed_beat_was_to_tell_is_told_by_the_next(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def lost(*_: object) -> object:
+        tried.set()
+        raise LineError("away", sent=False)
+
+    with running(queue, {"first": Ledger().note}, lease=3) as worker:
+        wait_until(lambda: queue.stats().workers, "the worker is registered")
+        with monkeypatch.context() as patched:
+            patched.setattr(heartbeat, "beat", lost)
+            worker.worker.register("second", Ledger().note)
+            wait_for_event(tried, "a beat has failed")
+        wait_until(
+            lambda: queue.stats().workers[0].kinds == ("first", "second"), "the kind is told"
+        )
 
 
 def test_the_janitor_goes_on_after_what_nobody_expects(
