@@ -11,10 +11,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from redisjobs.errors import ConfigurationError, RedisJobsError
+from redisjobs.errors import ConfigurationError
 from redisjobs.patience import LineError
 
 OLDEST_SERVER = (6, 2)
+_DATABASE = re.compile(r"/?\d*")
 
 # What redis-py hands to connections for its own pools, and would act on behind our back.
 _POOL_BUSINESS = (
@@ -93,10 +94,10 @@ class Address:
         reason = _without_secrets(str(err)) or type(err).__name__
         return LineError(f"Redis at {self.name}: {what} ({reason})", sent=sent)
 
-    def refused(self, err: BaseException) -> RedisJobsError:
+    def refused(self, err: BaseException) -> ConfigurationError:
         """The error of a server that answered with an error while the connection was made."""
-        return RedisJobsError(
-            f"Redis at {self.name} answered with an error: {_without_secrets(str(err))}"
+        return ConfigurationError(
+            f"Redis at {self.name} refuses the connection: {_without_secrets(str(err))}"
         )
 
 
@@ -120,19 +121,24 @@ def _name_of(settings: Mapping[str, Any], pool: Any) -> str:
     return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
 
-def client_from_url(url: str) -> redis.Redis:
+def client_from_url(url: object) -> redis.Redis:
     """A client for this URL.
 
     Raises:
         ConfigurationError: it cannot be read. The message does not quote it: it may hold a
             password.
     """
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the Redis URL must be a str, not {type(url).__name__}")
     if not url.strip():
         raise ConfigurationError(
             "the Redis URL is blank: set REDISJOBS_URL, e.g. redis://localhost:6379/0"
         )
     try:
         _refuse_split_password(url)
+        parts = urlsplit(url)
+        if parts.scheme in ("redis", "rediss") and not _DATABASE.fullmatch(parts.path):
+            raise ValueError("the database is no number")
         return redis.Redis.from_url(url)
     except Exception as err:  # noqa: BLE001 - whatever a wrong URL makes redis-py raise
         # Without the cause: redis-py shows a password that contains "/" as the port.

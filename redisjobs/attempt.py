@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -72,6 +74,13 @@ async def run_async(
     """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
+    with _cancelled_with(ctx):
+        return await _awaited(fn, ctx, job, floor, max_result)
+
+
+async def _awaited(
+    fn: AsyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None
+) -> Outcome:
     try:
         awaitable: object = fn(ctx, job)
         if not inspect.isawaitable(awaitable):
@@ -82,6 +91,27 @@ async def run_async(
     if result is None:
         return _DONE_WITHOUT_RESULT
     return _outcome_of_result(result, max_result)
+
+
+@contextmanager
+def _cancelled_with(ctx: Context) -> Iterator[None]:
+    """Has the task that runs this cancelled when the context is, from whatever thread."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    over = False
+
+    def cancel() -> None:
+        if task is not None and not over:
+            task.cancel()
+
+    def cancel_from_any_thread() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nothing runs any more
+            loop.call_soon_threadsafe(cancel)
+
+    ctx.on_cancel(cancel_from_any_thread)
+    try:
+        yield
+    finally:
+        over = True
 
 
 def outcome_of_exception(err: BaseException, ctx: Context, floor: timedelta) -> Outcome:

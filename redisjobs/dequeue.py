@@ -154,8 +154,10 @@ class _Tenure:
             beats.start()  # raises where no thread can be started
             self._beats = beats
             settlement = self._settlement(context, fn(context, job))
-        except BaseException:
+        except BaseException as err:
             self._try_to_give_back()
+            if context.cancelled:
+                raise _lock_lost(context) from err
             raise
         self._store(settlement, context)
 
@@ -205,10 +207,7 @@ class _Tenure:
                     maybe_done = maybe_done or err.sent
                     raise
                 if refused and not (maybe_done and self._is_registered()):
-                    raise LockLostError(
-                        f"job {context.job_id!r} ({context.job_kind}): the lock was lost while it"
-                        " ran, and what came of it is not stored: another worker runs it"
-                    )
+                    raise _lock_lost(context)
         self._over.set()
         try:
             self.leave()
@@ -246,3 +245,10 @@ class _Tenure:
             self.leave()
         except RedisJobsError as err:
             _LOGGER.warning("worker %s leaves its job to a reaper: %s", self._worker, err)
+
+
+def _lock_lost(context: Context) -> LockLostError:
+    return LockLostError(
+        f"job {context.job_id!r} ({context.job_kind}): the lock was lost while it ran, and what"
+        " came of it is not stored: another worker runs it"
+    )

@@ -56,6 +56,10 @@ class Keys:
         """The tokens that wake workers of a kind."""
         return self.of_kind(kind)[1]
 
+    def kind_of_bell(self, bell: bytes) -> str:
+        """The kind whose bell this is."""
+        return bell.removeprefix(self.prefix + b"bell:").decode()
+
     def of_kind(self, kind: str) -> tuple[bytes, bytes, bytes]:
         """The due set, bell and timekeeper of a kind."""
         keys = self._of_kind.get(kind)

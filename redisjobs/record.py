@@ -74,8 +74,7 @@ def encode_job(job: Job, mark: int, max_payload: int) -> EncodedJob:
     """The job as it is stored. `mark` tells an enqueue call's own jobs from equal ones of others.
 
     Raises:
-        InvalidJobError: what DESIGN calls bad input: id, kind, payload or RunAt that no job can
-            have.
+        InvalidJobError: an id, kind, payload or RunAt that no job can have.
     """
     id, kind, payload = normalise_id(job.id), normalise_kind(job.kind), job.payload
     if type(payload) is not bytes:
@@ -109,13 +108,16 @@ def decode_record(raw: bytes) -> Record:
         IncompatibleQueueError: it is of a format that this release does not know.
         InvalidJobError: it cannot be read.
     """
+    try:
+        kind_end = raw.index(b"\0", 2)
+        header_end = raw.index(b"\0", kind_end + 1)
+    except ValueError:
+        raise InvalidJobError("the job's record cannot be read: it is no record at all") from None
     if raw[:1] != FORMAT:
         raise IncompatibleQueueError(
             f"record format {raw[:1]!r} is not known to this release of redisjobs: upgrade it"
         )
     try:
-        kind_end = raw.index(b"\0", 1)
-        header_end = raw.index(b"\0", kind_end + 1)
         body: Any = msgpack.unpackb(memoryview(raw)[header_end + 1 :])
         payload, created_us, run_at_us, delay_us = body[:4]
         if type(payload) is not bytes or type(created_us) is not int or type(delay_us) is not int:
@@ -161,6 +163,9 @@ def decode_state(raw: bytes) -> State:
     except Exception as err:
         raise InvalidJobError(f"the job's state cannot be read: {err!r}") from err
 
+
+# Stands for a record that cannot be read.
+UNREADABLE = Record("", b"", 0, None, 0)
 
 LOST_TOO_OFTEN = "panic: lost its worker too often"
 

@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from tenacity import Retrying, retry_if_exception
 
 from redisjobs.address import Address
-from redisjobs.errors import ConfigurationError, RedisJobsError
+from redisjobs.errors import RedisJobsError
 from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import BETWEEN_TRIES, LineError, Patience
@@ -55,11 +55,7 @@ class Line:
             try:
                 connection.connect()
                 self._check_server(connection)
-            except AuthenticationError as err:
-                raise ConfigurationError(
-                    f"Redis at {self._address.name} refuses the credentials: {err}"
-                ) from None
-            except ResponseError as err:
+            except (AuthenticationError, ResponseError) as err:
                 connection.disconnect()
                 raise self._address.refused(err) from None
             except (redis.RedisError, OSError) as err:
@@ -144,8 +140,8 @@ class Line:
             _send(connection, [pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
 
-    def end_pop(self) -> bool:
-        """Reads the reply of the pending pop. Returns whether a token came.
+    def end_pop(self) -> bytes | None:
+        """Reads the reply of the pending pop. Returns the list that it came from.
 
         Raises:
             LineError: the connection broke.
@@ -156,7 +152,7 @@ class Line:
         if isinstance(reply, Exception):
             self.close()
             raise self._address.unavailable(reply, sent=False)
-        return reply is not None
+        return None if reply is None else bytes(reply[0])
 
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = self.connect()
@@ -253,13 +249,10 @@ class Lines:
         except IndexError:
             return self.new_line(self._timeout_s)
 
-    def run_once(self, operation: Operation[T], *, fresh: bool = False) -> T:
-        """Carries an operation out, once. With `fresh`, a line that the server closed while it was
-        idle is not used.
-        """
+    def run_once(self, operation: Operation[T]) -> T:
+        """Carries an operation out, once."""
         line = self._take()
-        if fresh:
-            line.freshen()
+        line.freshen()
         try:
             return drive(operation, line)
         finally:
@@ -279,7 +272,7 @@ class Lines:
         """
         patience = Patience(repeatable=repeatable)
         try:
-            return self.run_once(make(), fresh=not repeatable)
+            return self.run_once(make())
         except LineError as err:
             if not patience.tries_again_after(err):
                 raise
@@ -290,7 +283,7 @@ class Lines:
             reraise=True,
         )
         try:
-            return tries(lambda: self.run_once(make(), fresh=not repeatable))
+            return tries(lambda: self.run_once(make()))
         except LineError as err:
             raise patience.explained(err) from None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import selectors
 import socket
 import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHUNK = 65536
+BLOCKING = ("BLPOP",)
 
 
 class When(Enum):
@@ -48,7 +50,6 @@ class Fault:
         self.behind = behind
         self.happened = threading.Event()
         self._left = nth
-        self._lock = threading.Lock()
 
     def strikes(self, command: str, unanswered: Sequence[str]) -> bool:
         """Whether this is the command at which it happens."""
@@ -56,12 +57,10 @@ class Fault:
             return False
         if self.behind is not None and (not unanswered or unanswered[-1] != self.behind):
             return False
-        with self._lock:
-            self._left -= 1
-            if self._left != 0:
-                return False
-        self.happened.set()
-        return True
+        self._left -= 1
+        if self._left == 0:
+            self.happened.set()
+        return self._left == 0
 
     def wait(self, timeout: float = 10.0) -> None:
         """Return when it has happened."""
@@ -76,6 +75,7 @@ class Proxy:
 
     Attributes:
         refused: how many connections were refused while it was down.
+        cuts: how many connections ended at a command.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -84,7 +84,8 @@ class Proxy:
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
         self._is_down = self.stalled = False
-        self.refused = 0
+        self._chance, self._share = random.Random(0), 0.0
+        self.refused = self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -111,6 +112,10 @@ class Proxy:
         self._faults.append(fault)
         return fault
 
+    def cut_often(self, seed: int, share: float) -> None:
+        """Have each command end its connection with this probability, before or after it."""
+        self._chance, self._share = random.Random(seed), share
+
     def down(self) -> None:
         """End all connections, and each new one at once."""
         with self._lock:
@@ -136,9 +141,15 @@ class Proxy:
         for link in links:
             link.end()
 
-    def strikes(self, command: str, unanswered: Sequence[str]) -> Fault | None:
-        """The fault that happens at this command, if one does."""
-        return next((one for one in self._faults if one.strikes(command, unanswered)), None)
+    def strikes(self, command: str, unanswered: Sequence[str]) -> When | None:
+        """When the connection is to end at this command, if it is."""
+        with self._lock:
+            fault = next((one for one in self._faults if one.strikes(command, unanswered)), None)
+            when = fault.when if fault else None
+            if when is None and self._chance.random() < self._share:
+                when = self._chance.choice(list(When))
+            self.cuts += when is not None
+        return when
 
     def _accept(self) -> None:
         while True:
@@ -146,6 +157,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 if self._is_down:
                     self.refused += 1
@@ -196,15 +208,19 @@ class _Link:
             if self._proxy.stalled:
                 continue
             name = _name_of(words)
-            fault = self._proxy.strikes(name, self._unanswered)
-            if fault is None or fault.when is When.AFTER:
+            cut = self._proxy.strikes(name, self._unanswered)
+            if cut is not When.BEFORE:
                 self._unanswered.append(name)
                 self._server.sendall(hiredis.pack_command(tuple(words)))
-            if fault is not None:
-                while self._unanswered:
-                    self._hear_replies()
+            if cut is not None:
+                self._hear_what_comes()
                 return False
         return True
+
+    def _hear_what_comes(self) -> None:
+        """Waits until the server has carried out what it was sent. A pop may never end."""
+        while self._unanswered and self._unanswered[-1] not in BLOCKING:
+            self._hear_replies()
 
     def _forward_replies(self) -> bool:
         data = self._hear_replies()
@@ -240,7 +256,9 @@ def _connect(url: str) -> socket.socket:
         server = socket.socket(socket.AF_UNIX)
         server.connect(unquote(parts.path))
         return server
-    return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379))
+    server = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379))
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
 
 
 def _scripts_by_digest() -> dict[bytes, str]:

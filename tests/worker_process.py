@@ -69,15 +69,6 @@ class Handlers:
         self._wire.send("heard", str(ctx.cancel_reason))
         return b"late"
 
-    def burn(self, ctx: Context, job: Job) -> bytes:
-        """Holds the interpreter for about as many seconds as its payload says."""
-        self._wire.send("began", job.id)
-        number = 3**2_000_000
-        seconds, began = float(job.payload), _cpu_s()
-        while _cpu_s() - began < seconds:
-            str(number // 10**900_000)[:0]
-        return b"burned"
-
     def poison(self, ctx: Context, job: Job) -> None:
         """Kills the process."""
         self._wire.send("poisoned", job.id)
@@ -87,11 +78,6 @@ class Handlers:
         """Tells that it ran."""
         self._wire.send("ran", job.id)
         return b"quick"
-
-
-def _cpu_s() -> float:
-    times = os.times()
-    return times.user + times.system
 
 
 class WorkerProcess:
@@ -134,7 +120,7 @@ def main(url: str, queue_name: str, settings: str) -> None:
     client = redis.Redis.from_url(url, socket_timeout=None)
     handlers = Handlers(client, queue_name)
     queue = RedisQueue.from_url(url, queue_name)
-    kinds = ("block", "listen", "burn", "poison", "quick")
+    kinds = ("block", "listen", "poison", "quick")
     functions = {kind: getattr(handlers, kind) for kind in kinds}
     Worker(queue, functions, **json.loads(settings)).run()
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from redisjobs.errors import InvalidJobError
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
 from redisjobs.operations.refusals import readable_kind
-from redisjobs.record import decode_record, decode_state, encode_state_body, to_job
+from redisjobs.record import (
+    UNREADABLE,
+    decode_record,
+    decode_state,
+    encode_state_body,
+    to_job,
+)
+from redisjobs.states import Status
 
 
 def get(keys: Keys, id: str) -> Operation[Job | None]:
-    """The job as it stands, or None.
+    """The job as it stands, or None. Of one that ended since its record cannot be read: its end,
+    with an empty payload.
 
     Raises:
-        InvalidJobError: what is stored cannot be read.
+        InvalidJobError: what is stored cannot be read, and it has not ended.
         IncompatibleQueueError: it was stored by a newer release.
     """
     replies = yield (Call("get", [keys.jobs, keys.state, keys.meta], [id]),)
@@ -21,7 +30,13 @@ def get(keys: Keys, id: str) -> Operation[Job | None]:
     if not reply:
         return None
     record, state = (*reply, None)[:2]
-    return to_job(id, decode_record(record), decode_state(state) if state else None)
+    progress = decode_state(state) if state else None
+    try:
+        return to_job(id, decode_record(record), progress)
+    except InvalidJobError:
+        if progress is None or progress.status is Status.PENDING:
+            raise
+        return to_job(id, UNREADABLE, progress)
 
 
 def cancel(keys: Keys, id: str) -> Operation[bool]:

@@ -22,7 +22,8 @@ _PROGRESS = re.compile(rb"[A-Z](\d+):\d+:(.*)", re.DOTALL)  # a state: its attem
 
 class Settlement(NamedTuple):
     """The outcome of one delivery: `<token>:<id>`, the letter of its state, its delay where it
-    waits again, its body.
+    waits again, its body. `due_at`: where it waits again, until when by the sender's monotonic
+    clock.
     """
 
     delivery: str
@@ -31,6 +32,13 @@ class Settlement(NamedTuple):
     attempts_done: int
     delay_us: int
     body: bytes
+    due_at: float | None = None
+
+    def at(self, now: float) -> Settlement:
+        """As it is to be sent now: a delay that began when the handler ended is shorter by then."""
+        if self.due_at is None:
+            return self
+        return self._replace(delay_us=max(0, round((self.due_at - now) * 1e6)))
 
 
 def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:

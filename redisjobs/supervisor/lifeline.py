@@ -72,11 +72,13 @@ class Lifeline:
             with contextlib.suppress(OSError):  # so it ends where the other end had not read all
                 for line in self._lines:
                     self._heed(read_news(line))
-            _LOGGER.warning("the supervisor is gone: this worker stops when its jobs have ended")
         except Exception:
-            _LOGGER.exception("the supervisor cannot be understood: this worker stops")
-        finally:
             self._stop()
+            _LOGGER.exception("the supervisor cannot be understood: this worker stops")
+        else:
+            self._stop()
+            _LOGGER.warning("the supervisor is gone: this worker stops when its jobs have ended")
+        finally:
             self._socket.close()
 
     def _heed(self, news: News) -> None:

@@ -29,6 +29,7 @@ class Agenda:
         self._next_claim_at = now
         self._reconcile_at = now + self._reconcile_every_s
         self._left_over = False
+        self._all_due = True
         self.hungry = True
         self.token_in_hand = False
         self.keeps_done = True
@@ -41,6 +42,12 @@ class Agenda:
         """Whether to ask for jobs, if there is room."""
         return self.hungry or self.token_in_hand or now >= self._next_claim_at
 
+    def all_are_due(self, now: float) -> bool:
+        """Whether the next claim is to ask for all kinds: the time has come that the last one that
+        did so named, or something is not as it was then.
+        """
+        return self._all_due or now >= self._next_claim_at
+
     def something_ended(self) -> None:
         """A slot is free again: what was left over, or what the worker empties itself for, may be
         had now.
@@ -52,8 +59,8 @@ class Agenda:
         """The bell rang."""
         self.token_in_hand = True
 
-    def claimed(self, claimed: Claimed, now: float) -> None:
-        """A claim was answered."""
+    def claimed(self, claimed: Claimed, now: float, *, asked_all: bool = True) -> None:
+        """A claim was answered. One that asked for some kinds only proves nothing of the others."""
         self.token_in_hand = False
         self.keeps_done = claimed.keeps_done
         self.emptying = claimed.emptying
@@ -61,20 +68,28 @@ class Agenda:
         self.passed = claimed.passed
         self._left_over = claimed.left_over
         self.hungry = claimed.left_over and bool(claimed.claims)
-        self.found_nothing = not (
+        self.found_nothing = asked_all and not (
             claimed.claims or claimed.left_over or claimed.passed or claimed.emptying is not None
         )
         pause_s = self._poll_s
         if claimed.next_due_us is not None:
             # Whoever minds a due time says so again before its word expires.
             pause_s = min(pause_s, claimed.next_due_us / 1e6, TIMEKEEPER_MS / 2000)
-        self._next_claim_at = now + pause_s
+        next_claim_at = now + pause_s
+        self._next_claim_at = (
+            next_claim_at if asked_all else min(self._next_claim_at, next_claim_at)
+        )
+        self._all_due = self._all_due and not asked_all
+
+    def look_at_all(self) -> None:
+        """Something is not as it was at the last claim: ask for all kinds, as soon as may be."""
+        self.hungry = self._all_due = True
 
     def begin_anew(self, now: float) -> None:
         """The worker has a new id, or may have missed something: what it knew of the queue proves
         nothing.
         """
-        self.hungry = True
+        self.look_at_all()
         self.emptying = None
         self.found_nothing = False
         self._reconcile_at = now + self._reconcile_every_s

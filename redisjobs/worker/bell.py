@@ -44,9 +44,9 @@ class Bell:
             self._socket = self._line.begin_pop(wanted)
             self._keys = wanted
 
-    def sleep(self, seconds: float) -> bool:
-        """Sleeps until a token comes, the wakeup rings, or the time is over. Returns whether a
-        token came.
+    def sleep(self, seconds: float) -> bytes | None:
+        """Sleeps until a token comes, the wakeup rings, or the time is over. Returns the bell whose
+        token came, or None.
 
         The time is the client's: a blocking command's own ends on the server's timer, up to 100 ms
         late.
@@ -58,7 +58,7 @@ class Bell:
         if self._wakeup.fileno() in readable:
             self._wakeup.drain()
         if self._socket is None or self._socket not in readable:
-            return False
+            return None
         self._socket = None
         return self._line.end_pop()
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from redisjobs.attempt import Outcome, run, run_async
 from redisjobs.context import CancelReason, Context
+from redisjobs.states import Status
 from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.loop import HandlerLoop
 from redisjobs.worker.wakeup import Wakeup
@@ -98,8 +99,6 @@ class Crew:
         delivery.cancelled = reason
         if delivery.context is not None:
             delivery.context.cancel(reason)
-        if delivery.is_async and self._loop is not None:
-            self._loop.call(_cancel_task, delivery)
 
     def close(self, timeout_s: float) -> None:
         """Ends the threads that are parked, and the loop. A thread in a handler is a daemon, and
@@ -178,6 +177,9 @@ class Crew:
         task.add_done_callback(partial(self._task_is_over, delivery))
 
     def _end(self, delivery: Delivery, outcome: Outcome) -> None:
+        if delivery.cancelled is not None and outcome.status is Status.PENDING:
+            # Cancelled in the instant before its handler was called: that is no attempt.
+            outcome = outcome if outcome.exception is not None else GIVEN_BACK
         delivery.outcome = outcome
         self.ended.append(delivery)
         if self._wakeup.armed and len(self._line) <= self.low_water:
@@ -303,11 +305,6 @@ class Crew:
         if delivery.outcome is None and not self.closed:
             self._end(delivery, GIVEN_BACK)
             self._pass_slot_on()
-
-
-def _cancel_task(delivery: Delivery) -> None:
-    if delivery.task is not None and delivery.started_at is not None and delivery.outcome is None:
-        delivery.task.cancel()
 
 
 class _Member:

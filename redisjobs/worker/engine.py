@@ -5,7 +5,6 @@ and ends.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 
 from redisjobs.errors import RedisJobsError
@@ -22,6 +21,7 @@ from redisjobs.worker.pump import Pump
 from redisjobs.worker.settings import WorkerSettings
 from redisjobs.worker.shutdown import GRACE_S, Shutdown
 from redisjobs.worker.standing import Surroundings
+from redisjobs.worker.vital import VitalThread
 from redisjobs.worker.wakeup import Wakeup
 
 # A janitor's or a pump's wait for a reply; the heartbeat's is shorter with a short lease.
@@ -58,10 +58,11 @@ class Engine:
             queue.settings.max_result,
         )
         self._crew = Crew(settings.concurrency, terms, self.wakeup)
-        self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger)
+        self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger, self._on_crash)
         self.heartbeat = Heartbeat(
             queue.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
             on_beat=self.wakeup.wake if burst else _nothing, on_lease_back=self.wakeup.wake,
+            on_crash=self._on_crash,
         )  # fmt: skip
         around = Surroundings(
             queue.keys,
@@ -90,7 +91,7 @@ class Engine:
         for death in dead_siblings:
             self.janitor.tell(death)
         # This thread, where signals arrive, holds no lock that their handler could want.
-        pump = threading.Thread(target=self._run_pump, name="redisjobs-pump", daemon=True)
+        pump = VitalThread(self._run_pump, "redisjobs-pump", self._on_crash)
         try:
             pump.start()
             while pump.is_alive():
@@ -118,9 +119,14 @@ class Engine:
                 self._pump.run()
         except RedisJobsError as err:
             self._failure = err
-        except BaseException as err:
-            self._failure = err
-            self._logger.exception("the worker cannot go on")
+
+    def _on_crash(self, err: BaseException) -> None:
+        """A worker without one of its threads would look alive and not be: it stops instead, and
+        `run` raises. A supervisor starts another one.
+        """
+        self._failure = err
+        self._logger.critical("the worker cannot go on, and stops", exc_info=err)
+        self._shutdown.request()
 
     def _reap(self, dead: list[Lapse]) -> None:
         for lapse in dead:

@@ -5,6 +5,7 @@ do nothing else.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from redisjobs.keys import Keys
 from redisjobs.operations.membership import Lapse, beat
 from redisjobs.patience import LineError
 from redisjobs.transport import Line, drive
-from redisjobs.worker.incarnation import Life
+from redisjobs.worker.incarnation import Life, Moment
 from redisjobs.worker.lapse import LapseJudge
+from redisjobs.worker.vital import VitalThread
 
-# After a beat that failed: at once again, but not in a busy loop.
-_AGAIN_S = 0.05
+# Seconds until a beat that failed is tried again, at first and at last.
+FIRST_AGAIN_S = 0.05
+LONGEST_AGAIN_S = 1.0
 
 
 class Heartbeat:
@@ -29,6 +32,7 @@ class Heartbeat:
         on_lost: called when Redis does not know this worker (any more).
         on_lease_back: called when the lease holds again that had lapsed by this machine's clock.
         on_beat: called after each beat that reached Redis.
+        on_crash: called if its thread ends by an error that is none of ours.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Heartbeat:
         on_lost: Callable[[], None],
         on_beat: Callable[[], None],
         on_lease_back: Callable[[], None],
+        on_crash: Callable[[BaseException], None],
     ) -> None:
         self._keys = keys
         self._line = line
@@ -55,7 +60,7 @@ class Heartbeat:
         self._stopping = False
         self._failing = False
         self.beats = 0
-        self._thread = threading.Thread(target=self._live, name="redisjobs-heartbeat", daemon=True)
+        self._thread = VitalThread(self._live, "redisjobs-heartbeat", on_crash)
 
     def start(self) -> None:
         """Begins to beat. The worker is registered."""
@@ -79,26 +84,19 @@ class Heartbeat:
         return self._judge.suspects
 
     def _live(self) -> None:
-        interval_s = self._life.settings.beat_interval_s
+        interval_s, again = self._life.settings.beat_interval_s, FIRST_AGAIN_S
         while not self._stopping:
-            began = time.monotonic()
-            pause_s = interval_s if self._beat_anyway(began) else min(_AGAIN_S, interval_s / 4)
-            self._wake.wait(max(0.0, began + pause_s - time.monotonic()))
+            began = Moment.now()
+            if self._beat(began):
+                pause_s, again = interval_s, FIRST_AGAIN_S
+            else:
+                # At once, then ever more slowly, and not all workers in one instant.
+                pause_s = min(again * random.uniform(0.5, 1.0), interval_s / 4)
+                again = min(2 * again, LONGEST_AGAIN_S)
+            self._wake.wait(max(0.0, began.monotonic_s + pause_s - time.monotonic()))
             self._wake.clear()
 
-    def _beat_anyway(self, began: float) -> bool:
-        """One beat, whatever it runs into: a worker whose heartbeat has ended loses its lease again
-        and again, and with it the jobs that it runs.
-        """
-        try:
-            return self._beat(began)
-        except Exception:
-            self._logger.exception("the heartbeat failed in an unexpected way, trying again")
-            self._judge.forget()
-            self._line.close()
-            return False
-
-    def _beat(self, began: float) -> bool:
+    def _beat(self, began: Moment) -> bool:
         """One beat. Returns whether it reached Redis."""
         incarnation = self._life.current
         if incarnation.lost:
@@ -120,7 +118,6 @@ class Heartbeat:
             self._on_lost()
             return True
         except RedisJobsError as err:
-            self._life.info_was_not_heard()
             self._judge.forget()
             self._report(err)
             return False

@@ -5,10 +5,23 @@ machine's clock.
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from redisjobs.origin import Origin
 from redisjobs.registry import Handlers
 from redisjobs.worker.settings import WorkerSettings
+
+
+class Moment(NamedTuple):
+    """By the monotonic clock, and by the time that this process has used of the processor."""
+
+    monotonic_s: float
+    cpu_s: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """This one."""
+        return cls(time.monotonic(), time.process_time())
 
 
 class Incarnation:
@@ -35,13 +48,12 @@ class Life:
         self._handlers = handlers
         self.settings = settings
         self.current = Incarnation(origin)
-        self._told_version = -1
-        self._alive_at = time.monotonic()
-        self._cpu_then_s = time.process_time()
+        self._told_version = self._telling_version = -1
+        self._sign_of_life = Moment.now()
 
     def info(self) -> bytes:
         """The worker's entry in `worker-info`."""
-        self._told_version = self._handlers.version
+        self._telling_version = self._handlers.version
         return self._origin.info(
             self._handlers.kinds, self.settings.concurrency, self.settings.lease_s
         )
@@ -50,23 +62,19 @@ class Life:
         """The entry, if a kind was registered since it was last told; else nothing."""
         return self.info() if self._handlers.version != self._told_version else b""
 
-    def info_was_not_heard(self) -> None:
-        """What was told last may not have arrived: it is told again."""
-        self._told_version = -1
-
     def next_incarnation(self) -> Incarnation:
         """One with a new id. It becomes the current one when it is registered."""
         return Incarnation(self._origin)
 
-    def prolonged(self, incarnation: Incarnation, asked_at: float) -> None:
-        """Redis answered a registration or a beat that was sent at this moment (monotonic)."""
-        incarnation.lease_ends = asked_at + self.settings.lease_s
-        self._alive_at = asked_at
-        self._cpu_then_s = time.process_time()
+    def prolonged(self, incarnation: Incarnation, asked: Moment) -> None:
+        """Redis answered a registration or a beat that was sent at this moment."""
+        incarnation.lease_ends = asked.monotonic_s + self.settings.lease_s
+        self._sign_of_life = asked
+        self._told_version = self._telling_version
 
     def burned_the_time(self) -> bool:
         """Whether this process itself used over half of the time since its last sign of life: a
         handler that holds the interpreter beyond the lease would otherwise go round for ever.
         """
-        silent_s = time.monotonic() - self._alive_at
-        return time.process_time() - self._cpu_then_s > silent_s / 2
+        then, now = self._sign_of_life, Moment.now()
+        return now.cpu_s - then.cpu_s > (now.monotonic_s - then.monotonic_s) / 2

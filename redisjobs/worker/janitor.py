@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from redisjobs.operations.sweep import MOST_KINDS, sweep
 from redisjobs.registry import Handlers
 from redisjobs.transport import Line, drive
 from redisjobs.worker.settings import WorkerSettings
+from redisjobs.worker.vital import VitalThread
 
 SWEEP_AT_MOST = 1000
 # A supervisor tells a child's death only once, so it is not forgotten when Redis is away.
@@ -47,6 +47,7 @@ class Janitor:
         handlers: Handlers,
         settings: WorkerSettings,
         logger: logging.Logger,
+        on_crash: Callable[[BaseException], None],
     ) -> None:
         self._keys = keys
         self._line = line
@@ -55,7 +56,7 @@ class Janitor:
         self._logger = logger
         self._tasks: queue.Queue[Lapse | ChildDeath | None] = queue.Queue()
         self._turn = 0
-        self._thread = threading.Thread(target=self._live, name="redisjobs-janitor", daemon=True)
+        self._thread = VitalThread(self._live, "redisjobs-janitor", on_crash)
 
     def start(self) -> None:
         """Begins its work."""
@@ -121,11 +122,6 @@ class Janitor:
             self._logger.warning("taking jobs of dead workers back, or sweeping, failed: %s", err)
             self._line.close()
             return False
-        except Exception:
-            # This thread goes on: a burst and the first claim wait for it.
-            self._logger.exception("taking jobs of dead workers back, or sweeping, failed")
-            self._line.close()
-            return False
         return True
 
     def _reap(self, worker: str, judged: str | None) -> None:
@@ -146,11 +142,8 @@ class Janitor:
         first = self._turn % max(1, len(kinds))
         self._turn = first + MOST_KINDS
         turned = [*kinds[first:], *kinds[:first]]
-        while (
-            kinds and drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line) >= SWEEP_AT_MOST
-        ):
-            if self._tasks.qsize():
-                return  # what waits is more urgent
+        if kinds:
+            drive(sweep(self._keys, turned, SWEEP_AT_MOST), self._line)
 
 
 def _kinds(keys: Keys) -> Operation[Sequence[str]]:

@@ -17,6 +17,7 @@ from redisjobs.record import encode_state_body
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
 from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.held import id_of
 
 
 class Clerk:
@@ -74,12 +75,13 @@ class Clerk:
         started_us = _wall_us(delivery.started_at or 0.0)
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
-        delay_us = (
-            0 if outcome.retry_after is None else round(outcome.retry_after.total_seconds() * 1e6)
-        )
+        letter, delay_s = LETTER_OF_STATUS[status], None
+        if outcome.retry_after is not None:
+            delay_s = outcome.retry_after.total_seconds()
         return Settlement(
-            delivery.name, delivery.kind, LETTER_OF_STATUS[status], attempts, delay_us, body
-        )
+            delivery.name, delivery.kind, letter, attempts, round((delay_s or 0.0) * 1e6), body,
+            None if delay_s is None else (delivery.started_at or 0.0) + delivery.seconds + delay_s,
+        )  # fmt: skip
 
     def log_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         """One line for each run that ended."""
@@ -112,6 +114,17 @@ class Clerk:
             delivery, logging.WARNING,
             "job %s (%s): the lock was lost while it ran, its outcome is not recorded",
             delivery.id, delivery.kind,
+        )  # fmt: skip
+
+    def log_refused(self, settlement: Settlement) -> None:
+        """The lock was lost before this could be recorded."""
+        id = id_of(settlement.delivery)
+        self._logger.warning(
+            "job %s (%s): the lock was lost, its outcome is not recorded", id, settlement.kind,
+            extra={
+                "job_id": id, "job_kind": settlement.kind, "attempt": settlement.attempts_done,
+                "queue_name": self._queue_name,
+            },
         )  # fmt: skip
 
     def _log(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from redisjobs.attempt import AsyncHandler, SyncHandler
-from redisjobs.context import Context
+from redisjobs.context import CancelReason, Context
 from redisjobs.job import Job
 from redisjobs.queue import JobQueue
 from redisjobs.registry import Handlers
@@ -39,6 +39,7 @@ class PlainRunner:
         self._logger = logger
         self._loop: HandlerLoop | None = None
         self._loop_lock = threading.Lock()
+        self._running: set[Context] = set()
 
     def run(self, *, burst: bool) -> None:
         """Works until the worker is stopped or, in a burst, until no thread finds a job."""
@@ -51,15 +52,20 @@ class PlainRunner:
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                while thread.is_alive() and not self._shutdown.is_over():
-                    # A timed join lets signals in.
-                    thread.join(min(0.5, self._shutdown.next_stage_in()))
+            self._wait_for(threads)
         except BaseException:
             self._shutdown.request()  # what a signal handler raises ends the threads, too
             raise
         if self._loop is not None:
             self._loop.stop(0.5)
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        for thread in threads:
+            while thread.is_alive() and not self._shutdown.is_over():
+                # A timed join lets signals in.
+                thread.join(min(0.5, max(0.01, self._shutdown.next_stage_in())))
+                if self._shutdown.handlers_time_is_over():
+                    self._cancel_what_runs()
 
     def _poll(self, burst: bool) -> None:
         while not self._shutdown.requested:
@@ -76,6 +82,17 @@ class PlainRunner:
                 self._shutdown.wait(self._settings.poll_interval_s)
 
     def _attempt(self, ctx: Context, job: Job) -> Job:
+        self._running.add(ctx)
+        try:
+            return self._attempt_as_handler(ctx, job)
+        finally:
+            self._running.discard(ctx)
+
+    def _cancel_what_runs(self) -> None:
+        for ctx in list(self._running):
+            ctx.cancel(CancelReason.SHUTDOWN)
+
+    def _attempt_as_handler(self, ctx: Context, job: Job) -> Job:
         handler = self._handlers.get(job.kind)
         if handler is None:
             raise LookupError(

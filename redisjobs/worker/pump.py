@@ -18,15 +18,16 @@ from redisjobs.context import CancelReason
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError, LockLostError, RedisJobsError
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.membership import unregister
-from redisjobs.operations.operation import join
-from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
+from redisjobs.operations.operation import Operation, join
+from redisjobs.operations.settle import MOST_OUTCOMES, settle
 from redisjobs.patience import LineError
 from redisjobs.transport import Line, drive
 from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.held import Held, id_of
+from redisjobs.worker.held import Held
+from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
 from redisjobs.worker.setbacks import Setbacks
 from redisjobs.worker.standing import Standing, Surroundings
 
@@ -59,10 +60,11 @@ class Pump:
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._pace = Pace(now)
         self._setbacks = Setbacks()
-        self._rotation, self._version = 0, 0
+        self._turns = KindsInTurn()
+        self._asked = Asked((), all_kinds=True)
+        self._version = 0
         self._added_at = self._exchanged_at = now
         self._winding_down = self._cancelled = self._looked_again = False
-        self.refused = 0
 
     # ------------------------------------------------------------------ its life
 
@@ -122,7 +124,7 @@ class Pump:
             self._collect()
             if around.handlers.version != self._version:
                 self._version = around.handlers.version
-                self._agenda.hungry = True
+                self._agenda.look_at_all()
             if around.life.current.lost:
                 self._standing.begin_anew(self._persist)
                 self._agenda.begin_anew(time.monotonic())
@@ -208,18 +210,14 @@ class Pump:
             if kept:
                 around.clerk.log_outcome(delivery, outcome)
             elif delivery.started_at is not None:
-                self._refuse(delivery)
+                around.clerk.log_lost(delivery)
             self._agenda.something_ended()
         self._pace.ended(counts, time.monotonic())
-
-    def _refuse(self, delivery: Delivery) -> None:
-        self.refused += 1
-        self._around.clerk.log_lost(delivery)
 
     def _exchange(self) -> bool:
         """Settles and claims, in one round trip. False: there was nothing to say."""
         around, now = self._around, time.monotonic()
-        settlements = self._held.unsettled[:MOST_OUTCOMES]
+        settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
         request = self._claim_request(now, along=bool(settlements))
         plenty = around.crew.waiting > around.crew.low_water
         if settlements and request is None and plenty and now - self._exchanged_at < LINGER_S:
@@ -227,32 +225,24 @@ class Pump:
         if request is None and not settlements:
             return False
         self._exchanged_at = now
-        worker_id = around.life.current.worker_id
+        settling = settle(around.keys, around.life.current.worker_id, settlements)
+        claimed = None
         if request is None:
-            refused = drive(settle(around.keys, worker_id, settlements), self._line)
-            claimed = None
-        elif not settlements:
-            refused, claimed = [], drive(claim(around.keys, request), self._line)
+            refused = drive(settling, self._line)
         else:
-            both = join(settle(around.keys, worker_id, settlements), claim(around.keys, request))
-            refused, claimed = drive(both, self._line)
+            claiming = _unless_lost(claim(around.keys, request))
+            refused, claimed = drive(join(settling, claiming), self._line)
+            if claimed is None:
+                # What was refused is lost, as is all that it holds.
+                self._held.settled(one for one in settlements if one not in refused)
+                around.life.current.lost = True
+                return True
         self._held.settled(settlements)
         for settlement in refused:
-            self._log_refused(settlement)
+            around.clerk.log_refused(settlement)
         if claimed is not None:
             self._take(claimed)
         return True
-
-    def _log_refused(self, settlement: Settlement) -> None:
-        self.refused += 1
-        self._around.logger.warning(
-            "job %s (%s): the lock was lost, its outcome is not recorded",
-            id_of(settlement.delivery), settlement.kind,
-            extra={
-                "job_id": id_of(settlement.delivery), "job_kind": settlement.kind,
-                "attempt": settlement.attempts_done, "queue_name": self._around.keys.name,
-            },
-        )  # fmt: skip
 
     def _room(self, kinds: Sequence[str]) -> Room:
         """What there is room for: nothing, where the worker winds down, runs a job alone, is past
@@ -274,27 +264,25 @@ class Pump:
         """What to ask for, if it is time, or along with a settle, which makes it cheap."""
         if not (along or self._agenda.claim_is_due(now)):
             return None
-        around, kinds = self._around, self._kinds_in_turn()
+        around, agenda = self._around, self._agenda
+        self._asked = self._turns.ask(
+            around.handlers.kinds,
+            now,
+            all_due=agenda.all_are_due(now),
+            working=agenda.hungry,
+            besides=agenda.emptying[0] if agenda.emptying else None,
+        )
+        kinds = self._asked.kinds
         room = self._room(kinds)
-        if room.limit == 0 and not (self._agenda.token_in_hand and kinds):
+        if room.limit == 0 and not (agenda.token_in_hand and kinds):
             return None  # with a token in hand, a claim of nothing puts it back
-        if room.limit:
-            self._rotation += 1
         settings = around.life.settings
         guarded = self._held.count_of_losses(settings.max_losses - 1)
         return ClaimRequest(
             around.life.current.worker_id, kinds, room.limit, room.free, settings.max_losses,
-            settings.most_guarded - guarded, room.ahead, self._agenda.passed, self._agenda.emptying,
+            settings.most_guarded - guarded, room.ahead, agenda.passed, agenda.emptying,
             list(self._standing.ghosts.values()),
         )  # fmt: skip
-
-    def _kinds_in_turn(self) -> Sequence[str]:
-        """Each claim begins with another kind. Only claims that are made count: where every other
-        turn of the pump makes none, one of two kinds would always come first.
-        """
-        kinds = self._around.handlers.kinds
-        first = self._rotation % max(1, len(kinds))
-        return kinds[first:] + kinds[:first]
 
     def _take(self, claimed: Claimed) -> None:
         around, deliveries = self._around, list[Delivery]()
@@ -307,7 +295,8 @@ class Pump:
                 self._held.ended(delivery, settlement)
         now = time.monotonic()
         self._standing.confirmed()
-        self._agenda.claimed(claimed, now)
+        self._agenda.claimed(claimed, now, asked_all=self._asked.all)
+        self._turns.answered(self._asked, (one.kind for one in claimed.claims), now)
         if deliveries:
             self._held.claimed(deliveries)
             self._added_at = now
@@ -331,8 +320,10 @@ class Pump:
             waiting=crew.waiting > 0,
             unsettled=bool(crew.ended) or bool(self._held.unsettled),
         )
-        if self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
+        rang = self._bell.sleep(min(seconds, around.shutdown.next_stage_in()))
+        if rang is not None:
             self._agenda.token_came()
+            self._turns.rang(around.keys.kind_of_bell(rang))
 
     def _gave_back_what_is_stuck(self, now: float) -> bool:
         """What was prefetched and is behind long jobs can run elsewhere. Whether there is any."""
@@ -378,10 +369,22 @@ class Pump:
             self._held.give_back(delivery)
         self._standing.release()
         worker_id = around.life.current.worker_id
-        while settlements := self._held.unsettled[:MOST_OUTCOMES]:
+        while self._held.unsettled:
+            now = time.monotonic()
+            settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
             for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
-                self._log_refused(settlement)
+                around.clerk.log_refused(settlement)
             self._held.settled(settlements)
         if drive(unregister(around.keys, worker_id), self._line):
             self._standing.reconcile()
             drive(unregister(around.keys, worker_id), self._line)
+
+
+def _unless_lost(claiming: Operation[Claimed]) -> Operation[Claimed | None]:
+    """A claim, or None where the worker is not registered any more: what is settled along with it
+    is answered all the same.
+    """
+    try:
+        return (yield from claiming)
+    except LockLostError:
+        return None

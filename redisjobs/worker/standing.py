@@ -5,7 +5,6 @@ is the same as what stands in its processing list.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -19,9 +18,8 @@ from redisjobs.registry import Handlers
 from redisjobs.settings import QueueSettings
 from redisjobs.transport import Line, drive
 from redisjobs.worker.crew import Crew
-from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.held import Held
-from redisjobs.worker.incarnation import Incarnation, Life
+from redisjobs.worker.held import Held, Reconciled, id_of
+from redisjobs.worker.incarnation import Incarnation, Life, Moment
 from redisjobs.worker.outcomes import Clerk
 from redisjobs.worker.shutdown import Shutdown
 from redisjobs.worker.wakeup import Wakeup
@@ -53,25 +51,28 @@ class Standing:
         self._around = around
         self._line = line
         self._held = held
-        self._lost_ids: list[str] = []
+        self._lost: dict[str, bool] = {}  # by their ids, whether their handlers had begun
+        self._burned = False
         self.ghosts: dict[str, str] = {}
 
     def register(self, incarnation: Incarnation) -> None:
         """Enters the worker under this id. If it held jobs under another, their losses are taken
-        back: a lapse is not a death.
+        back, since a lapse is not a death. But where the process itself burned the time, those of
+        jobs that had begun stand.
         """
-        around, began = self._around, time.monotonic()
+        around, asked = self._around, Moment.now()
+        forgiven = [id for id, had_begun in self._lost.items() if not (had_begun and self._burned)]
         operation = register(
             around.keys, incarnation.worker_id, around.life.settings.lease_us, around.life.info(),
-            around.queue_settings.to_store, self._lost_ids,
+            around.queue_settings.to_store, forgiven,
         )  # fmt: skip
         drive(operation, self._line)
-        around.life.prolonged(incarnation, began)
-        self._lost_ids = []
+        around.life.prolonged(incarnation, asked)
+        self._lost, self._burned = {}, False
 
     def confirmed(self) -> None:
         """A claim was answered, so the worker is registered still, and nobody took its jobs."""
-        self._lost_ids = []
+        self._lost = {}
 
     def release(self) -> None:
         """Gives back what is to be given back."""
@@ -88,24 +89,24 @@ class Standing:
         """Compares the processing list with what is held, and mends both."""
         around = self._around
         worker_id = around.life.current.worker_id
-        result = self._held.reconcile(drive(listed_for(around.keys, worker_id), self._line))
-        self._lose(result.lost, result.dropped)
+        result = self._compare(drive(listed_for(around.keys, worker_id), self._line))
         if result.orphans:
             around.logger.info("giving %d jobs back whose claim was not heard", len(result.orphans))
             self._release(worker_id, result.orphans)
 
-    def _lose(
-        self, lost: Sequence[Delivery], dropped: Sequence[str], *, keep_losses: bool = False
-    ) -> None:
-        """These are not this worker's any more."""
-        self._lost_ids += dropped
-        for delivery in lost:
-            running = delivery.started_at is not None and delivery.outcome is None
-            if running:
-                self.ghosts[delivery.name] = delivery.id
-            if not (running and keep_losses):
-                self._lost_ids.append(delivery.id)
+    def _compare(self, listed: Sequence[str]) -> Reconciled:
+        """What is not in the list is not this worker's any more."""
+        ended = {id_of(settlement.delivery) for settlement in self._held.unsettled}
+        result = self._held.reconcile(listed)
+        for id in result.dropped:
+            self._lost[id] = id in ended
+        for delivery in result.lost:
+            # First, so that what has not begun does not begin any more.
             self._around.crew.cancel(delivery, CancelReason.LEASE_LOST)
+            self._lost[delivery.id] = delivery.started_at is not None
+            if delivery.started_at is not None and delivery.outcome is None:
+                self.ghosts[delivery.name] = delivery.id
+        return result
 
     def begin_anew(self, persist: Callable[[Callable[[], None]], None]) -> None:
         """Redis does not know this worker any more: it was silent for longer than its lease, and
@@ -113,8 +114,10 @@ class Standing:
         """
         around = self._around
         old = around.life.current.worker_id
-        result = self._held.lose_all()
-        self._lose(result.lost, result.dropped, keep_losses=around.life.burned_the_time())
+        self._burned = self._burned or around.life.burned_the_time()
+        for settlement in self._held.unsettled:
+            around.clerk.log_refused(settlement)
+        result = self._compare([])
         around.crew.withdraw()
         around.logger.warning(
             "worker %s lost its lease, and with it %d jobs; it goes on under a new id",

@@ -200,6 +200,19 @@ def test_a_lost_lock_cancels_the_context_and_stores_nothing(queue: RedisQueue) -
     assert queue.stats().kinds["a"].ready == 1
 
 
+def test_what_fn_raises_after_the_lock_is_lost_is_a_lost_lock(queue: RedisQueue) -> None:
+    queue.enqueue(Job("a", id="x"))
+
+    def fn(ctx: Context, job: Job) -> Job:
+        queue.lines.run(lambda: reap(queue.keys, ctx.worker_id, None, 3, ["a"]))
+        ctx.wait_cancelled(10.0)
+        ctx.raise_if_cancelled()
+        raise AssertionError("the heartbeat did not tell")
+
+    with pytest.raises(LockLostError, match="'x'"):
+        dequeue(source(queue), ["a"], fn, lease_s=0.3)
+
+
 class ReplyLost:
     """Has the reply of the first calls of one script lost, after they ran."""
 

@@ -129,7 +129,8 @@ def test_a_second_signal_kills_all_and_its_number_is_the_exit_code(
 def test_ctrl_c_reaches_the_supervisor_only(shop: Shop, deadline: Deadline) -> None:
     supervised = shop.supervise()
     shop.hold("a")
-    shop.next_start()
+    _, pid, _ = shop.next_start()
+    assert os.getsid(pid) == pid
     os.killpg(supervised.process.pid, signal.SIGINT)
     supervised.line("SIGINT: the workers stop", deadline)
     shop.let_go("a")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from redisjobs import Worker
+from redisjobs import Context, Job, RedisQueue, Worker
+from redisjobs.embedded import EmbeddedServer
 from redisjobs.supervisor import lifeline as lifeline_module
 from redisjobs.supervisor import supervisor as supervisor_module
 from redisjobs.supervisor.lifeline import Lifeline
@@ -21,6 +22,8 @@ from redisjobs.supervisor.process import WorkerOptions, how_it_ended
 from redisjobs.supervisor.protocol import Birth, Report, birth_line, death_line, read_report, say
 from redisjobs.supervisor.signals import Signals
 from redisjobs.supervisor.supervisor import Supervisor
+from redisjobs.worker.worker import Parentage
+from tests.waiting import wait_for_event
 
 TIMEOUT_S = 10.0
 
@@ -309,3 +312,33 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     assert supervise() == 0
     assert "no process can be started, next try in 0.0 s: too many processes" in caplog.text
     assert len(staged.born) == 2
+
+
+def test_a_worker_minds_deaths_that_it_was_told_of_before_it_ran(
+    redis_server: EmbeddedServer, queue_name: str
+) -> None:
+    """The other one lives, in truth, so that only the word of its death can be why."""
+    queue = RedisQueue.from_url(redis_server.url, queue_name)
+    queue.enqueue(Job("hold", id="a"))
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hold(ctx: Context, job: Job) -> bytes:
+        if ctx.losses == 0:
+            begun.set()
+            let_go.wait(TIMEOUT_S)
+        return str(ctx.losses).encode()
+
+    first, second = (Worker(queue, {"hold": hold}, lease=120.0) for _ in range(2))
+    parentage = Parentage("5f0c", 1)
+    running = threading.Thread(target=first.run, kwargs={"parentage": parentage})
+    running.start()
+    wait_for_event(begun, "the job begins")
+    second.sibling_died("5f0c", 1)
+    second.run(burst=True)
+    job = queue.get("a")
+    let_go.set()
+    first.stop()
+    running.join(TIMEOUT_S)
+    queue.close()
+    assert job is not None
+    assert job.result == b"1"

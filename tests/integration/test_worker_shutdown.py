@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from redisjobs import Job, RedisQueue, Status
 from redisjobs.worker import Worker, pump
@@ -18,13 +17,15 @@ from tests.pace import BelievedPace
 from tests.proxy import Proxy
 from tests.running import Ledger, RunningWorker, assert_sound, held, running, wait_for_end
 from tests.waiting import wait_for_event, wait_until
-from tests.worker_process import Wire, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import redis
+
     from redisjobs.context import Context
     from redisjobs.embedded import EmbeddedServer
+    from tests.worker_process import Wire, WorkerProcess
 
 SHORT_S = 0.1
 
@@ -226,25 +227,6 @@ class TestStop:
                 ledger.wait_for([job.id], 10)
 
 
-@pytest.fixture
-def start(redis_server: EmbeddedServer, queue_name: str) -> Iterator[Callable[..., WorkerProcess]]:
-    made: list[WorkerProcess] = []
-
-    def start(**settings: Any) -> WorkerProcess:
-        made.append(WorkerProcess(redis_server.url, queue_name, **settings))
-        return made[-1]
-
-    yield start
-    for process in made:
-        process.close()
-
-
-@pytest.fixture
-def wire(redis_server: EmbeddedServer, queue_name: str) -> Iterator[Wire]:
-    with redis.Redis.from_url(redis_server.url, socket_timeout=None) as client:
-        yield Wire(client, queue_name)
-
-
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_the_first_one_stops_the_worker_gracefully(
@@ -252,12 +234,12 @@ class TestSignals:
         queue: RedisQueue,
         client: redis.Redis,
         wire: Wire,
-        start: Callable[..., WorkerProcess],
+        start_worker: Callable[..., WorkerProcess],
         number: signal.Signals,
     ) -> None:
         job, unstarted = Job("block"), Job("block")
         queue.enqueue(job, unstarted)
-        process = start(concurrency=1)
+        process = start_worker(concurrency=1)
         assert wire.receive("began") == job.id
         process.signal(number)
         wire.send(f"go {job.id}", "on")
@@ -275,12 +257,12 @@ class TestSignals:
         queue: RedisQueue,
         client: redis.Redis,
         wire: Wire,
-        start: Callable[..., WorkerProcess],
+        start_worker: Callable[..., WorkerProcess],
         first: signal.Signals,
         second: signal.Signals,
     ) -> None:
         queue.enqueue(Job("block"))
-        process = start()
+        process = start_worker()
         wire.receive("began")
         process.signal(first)
         wait_until(lambda: "stops: 1 jobs" in process.log, "the worker heeds the first signal")

@@ -187,6 +187,11 @@ class TestWhenAJobIsDue:
         ids = [f"{number:03}" for number in range(300, 0, -1)]
         assert bench.enqueue(ids=ids, run_at=LATER) == bench.waiting()
 
+    def test_the_places_in_a_call_are_a_quarter_of_a_microsecond_apart(self, bench: Bench) -> None:
+        ids = bench.enqueue(number=5, run_at=LATER)
+        scores = [bench.score(id) for id in ids]
+        assert scores == [LATER_US + place / 4 for place in range(5)]
+
     def test_the_order_of_a_call_holds_across_its_kinds(self, bench: Bench) -> None:
         jobs = [
             *bench.jobs("a", ids=["3", "2"], run_at=LATER),

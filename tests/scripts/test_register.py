@@ -92,6 +92,12 @@ class TestALapseIsForgiven:
         bench.register("new", held_before=["lost-1", "lost-2", "lost-3", "without"])
         assert bench.losses() == {"lost-2": 1, "lost-3": 2, "another": 2}
 
+    def test_no_other_argument_is_taken_for_an_id(self, bench: Bench) -> None:
+        others = ["new", "{}", "1", "retention_us", "5", "15000000"]
+        bench.set_losses(2, *others)
+        bench.register("new", held_before=["id"], retention_us=5)
+        assert bench.losses() == dict.fromkeys(others, 2)
+
     def test_the_hash_is_gone_with_the_last_loss(self, bench: Bench) -> None:
         bench.set_losses(1, "a", "b")
         bench.register("new", held_before=["a", "b"])

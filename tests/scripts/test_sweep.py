@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
 
+from redisjobs.limits import (
+    DEFAULT_FAILED_LIMIT,
+    DEFAULT_FAILED_RETENTION_S,
+    DEFAULT_RETENTION_LIMIT,
+    DEFAULT_RETENTION_S,
+)
 from redisjobs.operations.sweep import MOST_KINDS, sweep
 from redisjobs.states import Status
 
@@ -112,8 +120,9 @@ class TestHowMuch:
         bench.clock.advance(MINUTE)
         assert run_sweep(bench, most=4) == 4
         assert bench.finished(Status.DONE) == ids[4:]
+        assert run_sweep(bench, most=1) == 1
         assert run_sweep(bench, most=4) == 4
-        assert run_sweep(bench, most=4) == 2
+        assert run_sweep(bench, most=4) == 1
 
     def test_the_bound_holds_over_all_kinds_and_statuses(self, bench: Bench) -> None:
         for kind in ("a", "b", "c"):
@@ -142,3 +151,14 @@ class TestHowMuch:
         kinds = [f"kind-{number}" for number in range(MOST_KINDS + 1)]
         run_sweep(bench, kinds)
         assert len(bench.calls[0].keys) == 3 + 4 * MOST_KINDS
+
+
+def test_the_scripts_defaults_are_those_of_the_queue() -> None:
+    text = files("redisjobs.operations").joinpath("include/retention.lua").read_text()
+    defaults = [int(number) for number in re.findall(r"\bor (\d+)\)", text)]
+    assert defaults == [
+        DEFAULT_RETENTION_S * 1_000_000,
+        DEFAULT_RETENTION_LIMIT,
+        DEFAULT_FAILED_RETENTION_S * 1_000_000,
+        DEFAULT_FAILED_LIMIT,
+    ]

@@ -150,3 +150,27 @@ class TestSleep:
 
     def test_is_never_negative(self) -> None:
         assert _sleep_s(_after(_claimed()), NOW + 100) == 0
+
+
+class TestAClaimForSomeKinds:
+    def test_proves_nothing_of_the_others(self) -> None:
+        agenda = Agenda(SETTINGS, NOW)
+        agenda.claimed(_claimed(), NOW, asked_all=False)
+        assert not agenda.found_nothing
+        assert agenda.all_are_due(NOW)
+
+    def test_does_not_put_off_the_next_one_for_all(self) -> None:
+        agenda = _after(_claimed(next_due_us=500_000))
+        agenda.claimed(_claimed(A_CLAIM), NOW + 0.1, asked_all=False)
+        assert [agenda.all_are_due(NOW + s) for s in (0.49, 0.5)] == [False, True]
+
+    def test_that_minds_an_earlier_time_is_heeded(self) -> None:
+        agenda = _after(_claimed())
+        agenda.claimed(_claimed(next_due_us=200_000), NOW, asked_all=False)
+        assert agenda.claim_is_due(NOW + 0.2)
+
+    def test_a_kind_that_is_registered_makes_all_due(self) -> None:
+        agenda = _after(_claimed())
+        agenda.look_at_all()
+        assert agenda.claim_is_due(NOW)
+        assert agenda.all_are_due(NOW)

@@ -13,6 +13,7 @@ from redisjobs.attempt import Outcome
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
 from redisjobs.operations.claim import Claim
+from redisjobs.operations.settle import Settlement
 from redisjobs.record import decode_state, encode_job, encode_state_body
 from redisjobs.registry import Handlers
 from redisjobs.states import Status
@@ -84,7 +85,9 @@ class TestDelivery:
     @pytest.mark.parametrize(
         ("fields", "error"),
         [
-            ({"record": b""}, IncompatibleQueueError),
+            ({"record": b""}, InvalidJobError),
+            ({"record": b"junk"}, InvalidJobError),
+            ({"record": b"2email\0no header"}, InvalidJobError),
             ({"record": b"2email\0\0later"}, IncompatibleQueueError),
             ({"record": b"2email\0\0later", "state": b"rubbish"}, IncompatibleQueueError),
             ({"record": b"1"}, InvalidJobError),
@@ -230,3 +233,11 @@ def test_the_time_of_an_attempt_is_by_the_wall_clock_of_its_end(
     monkeypatch.setattr(time, "time_ns", lambda: wall_ns + hour_us * 1000)
     state = _stored(clerk.settlement(delivery, Outcome(Status.DONE), keeps_done=True))
     assert state.last_attempt_us == pytest.approx(wall_ns / 1000 + hour_us, abs=60e6)
+
+
+def test_a_delay_that_began_when_the_handler_ended_is_shorter_when_it_is_sent_later() -> None:
+    sent = Settlement("9:x", "email", b"P", 1, 5_000_000, b"", due_at=105.0)
+    assert sent.at(100.5).delay_us == 4_500_000
+    assert sent.at(200.0).delay_us == 0
+    ended = Settlement("9:x", "email", b"D", 1, 0, b"")
+    assert ended.at(200.0) is ended

@@ -1,0 +1,111 @@
+"""Which kinds a claim asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from redisjobs.worker.kinds_in_turn import ALL_EVERY_S, FEW, Asked, KindsInTurn
+
+MANY = tuple(f"kind-{number}" for number in range(200))
+NOW = 1000.0
+
+
+def ask(turns: KindsInTurn, kinds: Sequence[str] = MANY, now: float = NOW, **state: Any) -> Asked:
+    usual: dict[str, Any] = {"all_due": False, "working": False, "besides": None}
+    return turns.ask(kinds, now, **(usual | state))
+
+
+def after(found: Sequence[str], now: float = NOW) -> KindsInTurn:
+    turns = KindsInTurn()
+    turns.answered(ask(turns, all_due=True), found, now)
+    return turns
+
+
+def test_few_kinds_are_all_asked_each_beginning_in_turn() -> None:
+    turns, kinds = KindsInTurn(), MANY[:FEW]
+    asked = []
+    for _ in range(FEW):
+        asked.append(ask(turns, kinds))
+        turns.answered(asked[-1], ["some"], NOW)
+    assert all(one.all for one in asked)
+    assert {one.kinds[0] for one in asked} == set(kinds)
+    assert all(sorted(one.kinds) == sorted(kinds) for one in asked)
+
+
+def test_the_first_claim_asks_for_all_of_many() -> None:
+    asked = ask(KindsInTurn())
+    assert asked.all
+    assert sorted(asked.kinds) == sorted(MANY)
+
+
+def test_a_bell_that_rang_is_asked_alone() -> None:
+    turns = after([])
+    turns.rang("kind-7")
+    asked = ask(turns)
+    assert (list(asked.kinds), asked.all) == (["kind-7"], False)
+
+
+def test_kinds_that_had_work_are_asked_again_with_the_bell_that_rang() -> None:
+    turns = after(["kind-3", "kind-5", "kind-3"])
+    turns.rang("kind-7")
+    asked = ask(turns)
+    assert sorted(asked.kinds) == ["kind-3", "kind-5", "kind-7"]
+    assert not asked.all
+
+
+def test_a_bell_is_asked_for_once() -> None:
+    turns = after([])
+    turns.rang("kind-7")
+    turns.answered(ask(turns), ["kind-9"], NOW)
+    assert list(ask(turns).kinds) == ["kind-9"]
+
+
+def test_all_are_asked_when_they_are_due() -> None:
+    turns = after(["kind-3"])
+    assert not ask(turns).all
+    assert ask(turns, all_due=True).all
+
+
+def test_while_there_is_work_all_are_asked_every_20_ms() -> None:
+    turns = after(["kind-3"])
+    assert not ask(turns, now=NOW + ALL_EVERY_S / 2, working=True).all
+    assert ask(turns, now=NOW + 1.01 * ALL_EVERY_S, working=True).all
+
+
+def test_a_claim_for_some_does_not_put_off_the_one_for_all() -> None:
+    turns = after(["kind-3"])
+    turns.answered(ask(turns), ["kind-3"], NOW + ALL_EVERY_S / 2)
+    assert ask(turns, now=NOW + 1.01 * ALL_EVERY_S, working=True).all
+
+
+def test_where_nothing_is_left_all_are_not_asked_for_the_sake_of_time() -> None:
+    assert not ask(after(["kind-3"]), now=NOW + 10.0).all
+
+
+def test_a_kind_that_a_worker_empties_itself_for_is_always_asked() -> None:
+    assert sorted(ask(after(["kind-3"]), besides="kind-9").kinds) == ["kind-3", "kind-9"]
+
+
+def test_no_kinds_at_all() -> None:
+    assert list(ask(KindsInTurn(), ()).kinds) == []
+
+
+@pytest.mark.parametrize("kinds", [("a", "b"), tuple("abcd"), MANY])
+def test_every_kind_comes_first_in_its_turn_however_many_questions_are_not_asked(
+    kinds: Sequence[str],
+) -> None:
+    """A worker whose slots are full asks itself what to claim, and then does not: that is no turn.
+    Nor is a claim for the few kinds that had work one of those for all.
+    """
+    turns, firsts, now = KindsInTurn(), set[str](), NOW
+    for _ in range(4 * len(kinds)):
+        now += ALL_EVERY_S * 0.6
+        asked = ask(turns, kinds, now, working=True)
+        if asked.all:
+            firsts.add(asked.kinds[0])
+        turns.answered(asked, asked.kinds[:1], now)
+        ask(turns, kinds, now, working=True)  # no slot is free: it is not asked
+    assert firsts == set(kinds)
