@@ -22,6 +22,7 @@ def test_a_lease_that_holds_again_wakes_the_worker(queue: RedisQueue) -> None:
         engine = worker.worker._engine
         assert engine is not None
         life = engine.heartbeat._life
+        wait_until(lambda: engine._pump._bell.pending, "it listens for the bell")
         life.current.lease_ends = 0.0
         queue.enqueue(job)
         wait_until(lambda: not engine._pump._bell.pending, "the bell has rung in vain")
