@@ -113,6 +113,7 @@ def run(fleet: Fleet, waiting: int) -> Killed:
             wait_for("the fleet to work", lambda: len(list(begun(journal))) >= 100)
             wait_for("all its processes", lambda: len(queue.stats().workers) == wanted)
             victim = queue.stats().workers[0]
+            assert victim.pid is not None, "its worker-info is junk"
             os.kill(victim.pid, signal.SIGSTOP)
             with redis.Redis.from_url(server.url) as client:
                 listed = client.lrange(queue.keys.processing(victim.id).decode(), 0, -1)

@@ -33,21 +33,29 @@ class JobExistsError(RedisJobsError):
     """Jobs with these ids are there already. Nothing was written.
 
     Attributes:
-        ids: all of them, in the order of the call.
+        ids: all of them, in the order of the call; after a lost reply the first 100.
+        queue: the queue's name, or None.
     """
 
-    def __init__(self, ids: Iterable[str]) -> None:
+    def __init__(self, ids: Iterable[str], queue: str | None = None) -> None:
         self.ids = tuple(ids)
-        super().__init__(self.ids)
+        self.queue = queue
+        super().__init__(self.ids, queue)
 
     def _message(self) -> str:
         named = ", ".join(repr(name) for name in self.ids[:NAMED_IDS])
         more = len(self.ids) - NAMED_IDS
         if more > 0:
             named += f" and {more:,} more"
+        where = "" if self.queue is None else f" in queue {self.queue!r}"
         if len(self.ids) == 1:
-            return f"job {named} exists already; nothing was written: use another id, or delete it"
-        return f"jobs {named} exist already; nothing was written: use other ids, or delete them"
+            return (
+                f"job {named} exists already{where}; nothing was written: use another id, or"
+                " delete it"
+            )
+        return (
+            f"jobs {named} exist already{where}; nothing was written: use other ids, or delete them"
+        )
 
 
 class KindExistsError(RedisJobsError):

@@ -196,7 +196,7 @@ class Job:
         now: datetime,
         fn: SyncHandler,
         *,
-        min_backoff: timedelta = DEFAULT_MIN_BACKOFF,
+        min_backoff: timedelta | float = DEFAULT_MIN_BACKOFF,
     ) -> None:
         """Runs `fn(ctx, job)` on a copy of the job and records the outcome here.
 
@@ -206,13 +206,13 @@ class Job:
             ctx: if it is cancelled already, `fn` is not called and the job is to run again.
             now: the time of the attempt; a retry is due from here.
             fn: returns bytes or None.
-            min_backoff: the shortest delay before a retry.
+            min_backoff: the shortest delay before a retry, as a timedelta or in seconds.
 
         Raises:
             InvalidJobError: `now` is naive or no datetime.
         """
         now_us = _us("now", now)
-        self._apply(run(fn, ctx, copy(self), min_backoff), now_us)
+        self._apply(run(fn, ctx, copy(self), _span(min_backoff)), now_us)
 
     async def attempt_async(
         self,
@@ -220,11 +220,11 @@ class Job:
         now: datetime,
         fn: AsyncHandler,
         *,
-        min_backoff: timedelta = DEFAULT_MIN_BACKOFF,
+        min_backoff: timedelta | float = DEFAULT_MIN_BACKOFF,
     ) -> None:
         """Awaits `fn(ctx, job)` as `attempt` calls it. The task's cancellation ends here, too."""
         now_us = _us("now", now)
-        self._apply(await run_async(fn, ctx, copy(self), min_backoff), now_us)
+        self._apply(await run_async(fn, ctx, copy(self), _span(min_backoff)), now_us)
 
     def _apply(self, outcome: Outcome, now_us: int) -> None:
         if outcome.status is None:
@@ -250,6 +250,10 @@ class Job:
 
 
 _all_fields = attrgetter(*Job.__slots__)
+
+
+def _span(value: timedelta | float) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
 
 def _now_us() -> int:

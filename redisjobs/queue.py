@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypedDict, Unpack
 
 from redisjobs.address import client_from_url
 from redisjobs.errors import InvalidJobError, JobExistsError, RedisJobsError
@@ -41,6 +41,17 @@ class Enqueued(NamedTuple):
     """What an enqueue call stored."""
 
     created: tuple[str, ...]
+
+
+class QueueKeywords(TypedDict, total=False):
+    """The settings of a queue, as `RedisQueue` takes them."""
+
+    retention: float | timedelta
+    retention_limit: int
+    failed_retention: float | timedelta
+    failed_limit: int
+    max_payload: int
+    max_result: int
 
 
 class JobQueue(Protocol):
@@ -93,7 +104,7 @@ class RedisQueue:
         self._lanes = Lanes()
 
     @classmethod
-    def from_url(cls, url: str, name: str = "default", **settings: Any) -> Self:
+    def from_url(cls, url: str, name: str = "default", **settings: Unpack[QueueKeywords]) -> Self:
         """A queue on the server at this URL: `redis://[[user]:password@]host:port/0`, `rediss://…`
         or `unix:///path`.
 

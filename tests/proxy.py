@@ -76,6 +76,7 @@ class Proxy:
     Attributes:
         refused: how many connections were refused while it was down.
         cuts: how many connections ended at a command.
+        swallowed: how many commands came while it was stalled.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -84,8 +85,10 @@ class Proxy:
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
         self._is_down = self.stalled = False
+        self._open = threading.Event()
+        self._open.set()
         self._chance, self._share = random.Random(0), 0.0
-        self.refused = self.cuts = 0
+        self.refused = self.cuts = self.swallowed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -129,6 +132,14 @@ class Proxy:
         with self._lock:
             self._is_down = False
 
+    def hold_new_connections(self) -> None:
+        """New connections wait; those that stand are served."""
+        self._open.clear()
+
+    def let_through(self) -> None:
+        """Serves the connections that wait."""
+        self._open.set()
+
     def stall(self) -> None:
         """From now on nothing gets through, and no connection ends: a network that is half open."""
         self.stalled = True
@@ -158,6 +169,7 @@ class Proxy:
             except OSError:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open.wait()
             with self._lock:
                 if self._is_down:
                     self.refused += 1
@@ -206,6 +218,7 @@ class _Link:
         self._requests.feed(data)
         while (words := self._requests.gets()) is not False:
             if self._proxy.stalled:
+                self._proxy.swallowed += 1
                 continue
             name = _name_of(words)
             cut = self._proxy.strikes(name, self._unanswered)

@@ -47,7 +47,7 @@ def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) 
         if code in (b"ok", b"again"):
             return
         if code == b"exists":
-            raise JobExistsError(names(rest))
+            raise JobExistsError(names(rest), keys.name)
         if code == b"schema":
             raise newer_schema(keys, rest[0])
         finished_kinds = sorted({*finished_kinds, *_readable(rest)})

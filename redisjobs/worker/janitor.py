@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from redisjobs.errors import RedisJobsError
+from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.membership import Lapse, infos
+from redisjobs.operations.one_job import get
 from redisjobs.operations.operation import Operation, command, reply_of
 from redisjobs.operations.sweep import MOST_KINDS, sweep
 from redisjobs.registry import Handlers
@@ -132,10 +134,17 @@ class Janitor:
         if result.moved:
             self._logger.warning("worker %s is dead: took %d jobs back", worker, result.moved)
         for id in result.condemned:
-            self._logger.error(
-                "job %s lost its worker more than %d times and ends as PANIC",
-                id, self._settings.max_losses, extra={"job_id": id, "queue_name": self._keys.name},
-            )  # fmt: skip
+            self._log_condemned(id, drive(get(self._keys, id), self._line))
+
+    def _log_condemned(self, id: str, job: Job | None) -> None:
+        kind, attempt = (job.kind, job.attempts_done + 1) if job else ("", 0)
+        self._logger.error(
+            "job %s (%s) lost its worker more than %d times and ends as PANIC",
+            id, kind, self._settings.max_losses,
+            extra={
+                "job_id": id, "job_kind": kind, "attempt": attempt, "queue_name": self._keys.name,
+            },
+        )  # fmt: skip
 
     def _sweep(self) -> None:
         kinds = drive(_kinds(self._keys), self._line)

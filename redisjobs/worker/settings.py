@@ -10,7 +10,7 @@ from typing import Literal
 from redisjobs.errors import ConfigurationError
 
 SHORTEST_POLL_S = 0.1
-SHORTEST_LEASE_S = 0.3
+SHORTEST_LEASE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)

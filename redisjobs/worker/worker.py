@@ -170,6 +170,7 @@ class Worker:
 
     def _run(self, burst: bool, parentage: Parentage | None) -> None:
         if self._shutdown.requested:
+            self._logger.info("this worker was stopped before: run() returns at once")
             return
         if not self._handlers.kinds:
             self._logger.warning(

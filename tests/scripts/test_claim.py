@@ -117,6 +117,13 @@ class TestWhatIsHandedOut:
         assert (claims[tried].state or b"").endswith(b":progress")
         assert [claims[id].losses for id in (new, tried, lost)] == [0, 0, 1]
 
+    def test_progress_of_a_single_job_comes_along(self, bench: Bench) -> None:
+        bench.register()
+        bench.enqueue()
+        bench.settle(*bench.take(), letter=b"P", attempts=3)
+        (one,) = bench.claim().claims
+        assert (one.state or b"").startswith(b"P3:")
+
     def test_progress_of_more_than_a_thousand_jobs_comes_along(self, one_bench: Bench) -> None:
         bench = one_bench
         bench.register()

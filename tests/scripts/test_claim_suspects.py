@@ -63,6 +63,14 @@ class TestWithOneLoss:
         assert claimed.left_over
         assert bench.waiting() == [id, *behind]
 
+    def test_it_stops_its_kind_before_a_long_line(self, bench: Bench) -> None:
+        id = suspect(bench, 1)
+        behind = bench.enqueue(number=1000)
+        claimed = bench.claim(limit=10, free=0, ahead=[8])
+        assert claimed.claims == []
+        assert claimed.stopped
+        assert bench.waiting() == [id, *behind]
+
     def test_it_does_not_stop_other_kinds(self, bench: Bench) -> None:
         suspect(bench, 1, "a")
         others = bench.enqueue("b", 3)
@@ -105,6 +113,11 @@ class TestOneLossBeforeItsLastChance:
         assert claimed.claims == []
         assert claimed.stopped
 
+    def test_all_may_be_passed_that_are_looked_at_together(self, bench: Bench) -> None:
+        bench.set_losses(MAX_LOSSES - 1, *bench.enqueue(number=64))
+        claimed = bench.claim(limit=10, guarded_room=0)
+        assert (claimed.claims, claimed.passed, claimed.left_over) == ([], 64, False)
+
     def test_about_a_thousand_are_passed_in_one_claim(self, bench: Bench) -> None:
         bench.set_losses(MAX_LOSSES - 1, *bench.enqueue(number=990))
         behind = bench.enqueue()
@@ -134,6 +147,22 @@ class TestTheLastChance:
         assert claimed.emptying is None
         assert bench.waiting() == behind
         assert mark_of(bench, id) is None
+
+    def test_alone_means_without_jobs_of_other_kinds_too(self, bench: Bench) -> None:
+        id = suspect(bench, MAX_LOSSES, "a")
+        others = bench.enqueue("b", 3)
+        assert ids_of(bench.claim(kinds=["a", "b"])) == [id]
+        assert bench.waiting("b") == others
+
+    def test_a_worker_that_empties_itself_takes_no_jobs_of_other_kinds(self, bench: Bench) -> None:
+        bench.enqueue("a")
+        bench.take(kinds=["a"])
+        id = suspect(bench, MAX_LOSSES, "a")
+        others = bench.enqueue("b", 3)
+        for emptying in (None, ("a", id)):
+            claimed = bench.claim(kinds=["a", "b"], emptying=emptying)
+            assert (claimed.claims, claimed.emptying) == ([], ("a", id))
+        assert bench.waiting("b") == others
 
     @pytest.mark.parametrize("losses", [MAX_LOSSES, MAX_LOSSES + 5])
     def test_a_worker_that_is_not_empty_marks_it_and_takes_nothing(

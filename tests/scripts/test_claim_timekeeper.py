@@ -36,6 +36,11 @@ class TestOneMinds:
         assert seconds_until_due(bench.claim("v")) is None
         assert keeper(bench) == "w"
 
+    @pytest.mark.parametrize("limit", [1, 2, 1000])
+    def test_room_for_one_job_is_enough(self, bench: Bench, limit: int) -> None:
+        bench.enqueue(delay=TEN_S)
+        assert seconds_until_due(bench.claim("w", limit=limit)) == 10
+
     def test_it_minds_it_again_when_it_asks_again(self, bench: Bench) -> None:
         bench.enqueue(delay=TEN_S)
         bench.claim("w")

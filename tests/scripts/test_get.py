@@ -154,6 +154,17 @@ class TestWhatCannotBeRead:
         with pytest.raises(InvalidJobError):
             bench.get("id")
 
+    def test_of_a_damaged_record_whose_job_has_ended_the_end_is_told(self, bench: Bench) -> None:
+        bench.register()
+        (id,) = bench.enqueue(payload=b"hello")
+        (delivery,) = bench.take()
+        bench.client.hset(bench.keys.jobs, id, b"1junk")
+        body = encode_state_body(1, 2, "the record cannot be read", None)
+        bench.settle(delivery, letter=b"F", body=body)
+        job = get(bench, id)
+        assert (job.status, job.payload) == (Status.FAILED, b"")
+        assert job.last_error == "the record cannot be read"
+
     def test_a_state_that_is_junk_is_refused(self, bench: Bench) -> None:
         (id,) = bench.enqueue()
         bench.client.hset(bench.keys.state, id, b"junk")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs.errors import IncompatibleQueueError
+from redisjobs.errors import IncompatibleQueueError, LockLostError
 from redisjobs.operations import membership
 
 if TYPE_CHECKING:
@@ -48,6 +48,19 @@ class TestEntering:
         (lapse,) = bench.beat("v").lapses
         bench.reap("w", lapse.lapsed_at)
         assert bench.client.zrange(bench.keys.workers, 0, -1) == [b"v"]
+
+    def test_one_that_arrives_while_the_worker_is_reaped_changes_nothing(
+        self, bench: Bench
+    ) -> None:
+        bench.register()
+        bench.set_losses(2, "id")
+        bench.client.zadd(bench.keys.workers, {"w": 0})
+        stored = bench.snapshot()
+        bench.register(info=b"new", held_before=["id"], retention_us=5)
+        assert bench.codes == ["ok"]
+        assert bench.snapshot() == stored
+        with pytest.raises(LockLostError):
+            bench.beat()
 
     def test_data_of_a_newer_release_is_not_touched(self, bench: Bench) -> None:
         bench.client.hset(bench.keys.meta, "schema", 2)

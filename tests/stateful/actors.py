@@ -293,6 +293,7 @@ class Worker:
 
     def _take(self, settlements: Sequence[Settlement], claimed: Claimed) -> None:
         self._settled(settlements)
+        self._lost_ids = []  # it is registered still, so nobody took its jobs
         self._emptying, self._stopped, self._passed = (
             claimed.emptying,
             claimed.stopped,

@@ -187,6 +187,8 @@ def _count_losses(asked: AskReap, model: Model, jobs: Sequence[ModelJob]) -> lis
 def _(asked: AskRegister, model: Model, reply: Any) -> None:
     same("reply", reply, [b"ok"])
     repeated = asked.worker in model.leases
+    if repeated and not model.is_registered(asked.worker):
+        return  # it is being reaped, and stays so
     model.leases[asked.worker] = model.time + asked.lease_us
     model.infos[asked.worker] = asked.info
     model.settings.update(asked.settings)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase
 
-from tests.stateful.effort import seed
 from tests.stateful.model import BrokenError
 from tests.stateful.schedules import run
 from tests.stateful.test_machine import play
@@ -21,7 +20,8 @@ from tests.stateful.world import SOUND, Habits
 if TYPE_CHECKING:
     import redis
 
-# Most are found within a few hundred.
+# Of a few seeds that were tried, each finds all of them; most within a few hundred steps.
+SEED = 1
 WITHIN_STEPS = 20_000
 
 
@@ -231,6 +231,12 @@ REAP = (
         (("if lease == 0 then", "if not redis.call('ZSCORE', WORKERS, worker) then"),),
     ),
     Bug(
+        "reap lets a registration that arrives late revive the worker",
+        "leases",
+        "register",
+        (("if lease and tonumber(lease) == 0 then", "if false then"),),
+    ),
+    Bug(
         "reap leaves the lease as it was",
         "leases",
         "reap",
@@ -255,7 +261,7 @@ OTHERS = (
         "register takes losses back again when it is repeated",
         "losses",
         "register",
-        (("if not repeated then", "if true then"),),
+        (("if not lease then", "if true then"),),
     ),
     Bug(
         "delete removes a job that runs",
@@ -301,7 +307,7 @@ OTHERS = (
 def test_schedules_find(bug: Bug, client: redis.Redis, queue_name: str) -> None:
     library = TickingLibrary({bug.script: bug.edits})
     with pytest.raises(BrokenError, match=bug.shows_as):
-        run(client, seed(), WITHIN_STEPS, library, bug.habits, name=queue_name)
+        run(client, SEED, WITHIN_STEPS, library, bug.habits, name=queue_name)
 
 
 def test_the_machine_finds_a_planted_bug_too(client: redis.Redis, queue_name: str) -> None:

@@ -143,9 +143,8 @@ class World:
         self.trace: deque[tuple[Any, ...]] = deque(maxlen=_TRACE)
         self.steps = 0
         self._scripts_there: set[str | None] = {None}
-        self._written: dict[
-            str, tuple[object, int]
-        ] = {}  # of keys that expire: their value, and since when
+        # Of keys that expire: their value, and since when.
+        self._written: dict[str, tuple[object, int]] = {}
         self.move_clock_to(BEGINNING_US)
 
     def close(self) -> None:

@@ -83,8 +83,8 @@ def test_a_duration_must_be_one(name: str, value: object) -> None:
 
 
 def test_a_lease_that_no_heartbeat_can_keep_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"lease must be seconds, 0.3 or more, not 0.2"):
-        _settings(lease=0.2)
+    with pytest.raises(ConfigurationError, match=r"lease must be seconds, 0.1 or more, not 0.05"):
+        _settings(lease=0.05)
 
 
 @pytest.mark.parametrize("queue", [None, "redis://localhost", object(), dict])

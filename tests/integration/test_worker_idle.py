@@ -1,0 +1,72 @@
+"""What an idle worker costs, and what it leaves open."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from redisjobs import Job, RedisQueue
+from redisjobs.worker import Worker
+from tests.running import Ledger, running
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.conftest import OwnServer
+
+KINDS = 5
+
+
+def _calls(client: redis.Redis) -> int:
+    stats = client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "blpop"))
+
+
+def _open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_idle_worker_asks_about_twice_a_second(own_server: OwnServer, workers: int) -> None:
+    """It sleeps on the bell; it polls and it beats once a second each, here."""
+    server, ledger = own_server(), Ledger()
+    queue = RedisQueue.from_url(server.url, "idle")
+    handlers = {f"kind-{number}": ledger.note for number in range(KINDS)}
+    jobs = [Job(f"kind-{number % KINDS}") for number in range(100)]
+    with redis.Redis.from_url(server.url) as client, ExitStack() as running_ones:
+        for _ in range(workers):
+            running_ones.enter_context(running(queue, handlers, lease=3, poll_interval=1))
+        queue.enqueue(*jobs)
+        ledger.wait_for(job.id for job in jobs)
+        began, _ = client.time()
+        before = _calls(client)
+        wait_until(lambda: client.time()[0] >= began + 3, "some seconds have passed", 5)
+        asked = _calls(client) - before
+    seconds = 3
+    # Twice what it should be, and what was still under way when the counting began.
+    assert asked <= workers * (2 * 2 * seconds + 4)
+    queue.close()
+
+
+def test_a_run_leaves_nothing_open(queue: RedisQueue, client: redis.Redis) -> None:
+    ledger = Ledger()
+    worker = Worker(queue, {"sync": ledger.note, "async": ledger.note_async})
+
+    def burst() -> None:
+        queue.enqueue(Job("sync"), Job("async"))
+        worker.run(burst=True)
+
+    burst()
+    gc.collect()
+    files, threads = _open_files(), threading.active_count()
+    for _ in range(3):
+        burst()
+    wait_until(lambda: threading.active_count() <= threads, "the threads of the runs have ended")
+    gc.collect()
+    assert _open_files() <= files
+    assert len(ledger.runs) == 8
