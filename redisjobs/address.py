@@ -91,8 +91,23 @@ class Address:
             if sent
             else "cannot be reached"
         )
-        reason = re.sub(r"\S*://\S+", "…", str(err)) or type(err).__name__
+        reason = _without_secrets(str(err)) or type(err).__name__
         return LineError(f"Redis at {self.name}: {what} ({reason})", sent=sent)
+
+    def refused(self, err: BaseException) -> ConfigurationError:
+        """The error of a server that answered with an error while the connection was made."""
+        return ConfigurationError(
+            f"Redis at {self.name} refuses the connection: {_without_secrets(str(err))}"
+        )
+
+
+def _without_secrets(message: str) -> str:
+    """Without URLs, without the settings that redis-py shows of a connection, and without the words
+    of a command that a server does not know, which it repeats: AUTH's is the password.
+    """
+    message = re.sub(r"\S*://\S+", "…", message)
+    message = re.sub(r" : <redis\b.*", "", message, flags=re.DOTALL)
+    return re.sub(r",? with args beginning with.*", "", message, flags=re.DOTALL)
 
 
 def _name_of(settings: Mapping[str, Any], pool: Any) -> str:
@@ -120,6 +135,7 @@ def client_from_url(url: object) -> redis.Redis:
             "the Redis URL is blank: set REDISJOBS_URL, e.g. redis://localhost:6379/0"
         )
     try:
+        _refuse_split_password(url)
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss") and not _DATABASE.fullmatch(parts.path):
             raise ValueError("the database is no number")
@@ -131,3 +147,12 @@ def client_from_url(url: object) -> redis.Redis:
             " redis://[[user]:password@]host:port/0, rediss://… or unix:///path (a password needs"
             f" its special characters escaped as %XX; {type(err).__name__})"
         ) from None
+
+
+def _refuse_split_password(url: str) -> None:
+    """A password with a bare "/" or "#" ends the host there. If it begins with digits, redis-py
+    takes them for the port of another server.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and "@" in parts.path + parts.fragment:
+        raise ValueError("the host ends within the password")

@@ -115,7 +115,18 @@ def _cancelled_with(ctx: Context) -> Iterator[None]:
 
 
 def outcome_of_exception(err: BaseException, ctx: Context, floor: timedelta) -> Outcome:
-    """What a run came to that raised `err`."""
+    """What a run came to that raised `err`, whatever code of the user's `err` is made of."""
+    try:
+        return _outcome_of_exception(err, ctx, floor)
+    except BaseException as broken:  # noqa: BLE001 - or the job would be held for ever
+        return Outcome(
+            Status.FAILED if isinstance(err, Exception) else Status.PANIC,
+            error=f"{type(err).__name__}: it cannot be read: {type(broken).__name__}",
+            exception=err,
+        )
+
+
+def _outcome_of_exception(err: BaseException, ctx: Context, floor: timedelta) -> Outcome:
     if _is_cancellation(err):
         if ctx.cancel_reason in _GIVES_BACK:
             return Outcome(None, exception=err)

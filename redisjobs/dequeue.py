@@ -147,11 +147,12 @@ class _Tenure:
 
     def run(self, job: Job, context: Context, fn: Callable[[Context, Job], Job]) -> None:
         """Has `fn` run the job, and stores what it returned."""
-        self._beats = threading.Thread(
+        beats = threading.Thread(
             target=self._beat, args=(context,), name="redisjobs-dequeue-heartbeat", daemon=True
         )
-        self._beats.start()
         try:
+            beats.start()  # raises where no thread can be started
+            self._beats = beats
             settlement = self._settlement(context, fn(context, job))
         except BaseException as err:
             self._try_to_give_back()
@@ -230,7 +231,7 @@ class _Tenure:
             except LockLostError:
                 context.cancel(CancelReason.LEASE_LOST)
                 return
-            except RedisJobsError as err:
+            except Exception as err:  # noqa: BLE001 - without beats the lock is lost
                 _LOGGER.warning("a heartbeat failed, trying again: %s", err)
                 pause_s = _AGAIN_S
 

@@ -9,6 +9,7 @@ PENDING one), ":", a msgpack body `[updated_us, last_attempt_us, last_error, res
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgpack
@@ -20,7 +21,17 @@ from redisjobs.states import STATE_OF_LETTER, Status
 
 FORMAT = b"1"
 
-_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+def _packing() -> Callable[[Any], bytes]:
+    """Msgpack's own packer in C, one for all threads: it holds the interpreter's lock throughout.
+    Its fallback in Python does not, and two threads would mix their bytes.
+    """
+    if msgpack.Packer.__module__ == "msgpack.fallback":
+        return msgpack.packb  # type: ignore[no-any-return]
+    return msgpack.Packer(use_bin_type=True, autoreset=True).pack  # type: ignore[no-any-return]
+
+
+_pack = _packing()
 
 
 class Record(NamedTuple):

@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from tenacity import Retrying, retry_if_exception
 
 from redisjobs.address import Address
-from redisjobs.errors import ConfigurationError
+from redisjobs.errors import RedisJobsError
 from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import BETWEEN_TRIES, LineError, Patience
@@ -57,12 +57,18 @@ class Line:
                 self._check_server(connection)
             except (AuthenticationError, ResponseError) as err:
                 connection.disconnect()
-                raise ConfigurationError(
-                    f"Redis at {self._address.name} refuses the connection: {err}"
-                ) from None
-            except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
+                raise self._address.refused(err) from None
+            except (redis.RedisError, OSError) as err:
                 connection.disconnect()
                 raise self._address.unavailable(err, sent=False) from None
+            except RedisJobsError:
+                connection.disconnect()
+                raise
+            except Exception as err:
+                # The user's own code, such as a provider of credentials that cannot reach its
+                # service: it may work next time.
+                connection.disconnect()
+                raise self._address.unavailable(err, sent=False) from err
             except BaseException:
                 connection.disconnect()
                 raise
@@ -93,7 +99,7 @@ class Line:
             return
         try:
             stale = self._connection.can_read(timeout=0)
-        except (redis.ConnectionError, redis.TimeoutError, OSError):
+        except (redis.RedisError, OSError):
             stale = True
         if stale:
             self.close()
@@ -130,7 +136,8 @@ class Line:
         connection = self.connect()
         if not isinstance(connection._sock, socket.socket):
             return None
-        self._send(connection, [pack(("BLPOP", *keys, 0))])
+        with self._closed_on_failure():
+            _send(connection, [pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
 
     def end_pop(self) -> bytes | None:
@@ -139,7 +146,9 @@ class Line:
         Raises:
             LineError: the connection broke.
         """
-        reply = self._receive(self.connect(), 1)[0]
+        connection = self.connect()
+        with self._closed_on_failure():
+            reply = _read(connection)
         if isinstance(reply, Exception):
             self.close()
             raise self._address.unavailable(reply, sent=False)
@@ -147,28 +156,27 @@ class Line:
 
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = self.connect()
-        self._send(connection, packed if len(packed) < 3 else [b"".join(packed)])
-        return self._receive(connection, len(packed))
-
-    def _send(self, connection: Any, packed: list[bytes]) -> None:
+        # Both in one: what interrupts between them (a Ctrl-C) leaves replies behind, which the next
+        # caller would take for its own.
         with self._closed_on_failure():
-            connection.send_packed_command(packed, check_health=False)
-
-    def _receive(self, connection: Any, count: int) -> list[Any]:
-        with self._closed_on_failure():
-            return [_read(connection) for _ in range(count)]
+            _send(connection, packed if len(packed) < 3 else [b"".join(packed)])
+            return [_read(connection) for _ in packed]
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:
         """What fails here leaves the connection in mid-reply: nobody may use it again."""
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as err:
+        except (redis.RedisError, OSError) as err:
             self.close()
             raise self._address.unavailable(err, sent=True) from None
         except BaseException:
             self.close()
             raise
+
+
+def _send(connection: Any, packed: list[bytes]) -> None:
+    connection.send_packed_command(packed, check_health=False)
 
 
 def _read(connection: Any) -> Any:

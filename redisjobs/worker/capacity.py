@@ -85,9 +85,14 @@ class Capacity:
         Args:
             occupied: how many deliveries have a slot or wait for one.
             waiting: how many of these wait for one.
+            kinds: the first one is the one whose turn it is.
         """
         free = max(0, self._concurrency - occupied)
         ahead = [max(0, self.ahead_of(kind, pace) - waiting) for kind in kinds]
+        if any(ahead):
+            # While short jobs keep the line filled no slot is ever free. So the first kind in turn
+            # gets one place in the line at any pace: what it waits for is short.
+            ahead[0] = max(1, ahead[0])
         beyond = min(sum(ahead), max(0, self._most_ahead - waiting))
         limit = min(free + beyond, MOST_A_CLAIM)
         return Room(limit, min(free, limit), ahead)

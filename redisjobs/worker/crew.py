@@ -8,11 +8,15 @@ again, and what lengthens the line kicks: whichever comes second sees what the o
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from redisjobs.attempt import Outcome, run, run_async
@@ -23,6 +27,8 @@ from redisjobs.worker.loop import HandlerLoop
 from redisjobs.worker.wakeup import Wakeup
 
 GIVEN_BACK = Outcome(None)
+
+_LOGGER = logging.getLogger("redisjobs.worker")
 
 
 class Terms(NamedTuple):
@@ -53,6 +59,7 @@ class Crew:
         self._slots: deque[None] = deque([None] * concurrency)
         self._parked: deque[_Member] = deque()
         self._waking = False
+        self._short_of_threads = False
         self._loop: HandlerLoop | None = None
         self._loop_kicked = False
         self.closed = False
@@ -130,17 +137,44 @@ class Crew:
         except IndexError:
             return
         self._waking = True
-        self._free_member().wake(None)
+        member = self._free_member()
+        if member is not None:
+            member.wake(None)
+        else:
+            self._waking = False
+            self._slots.append(None)
+            self._kick_others()
 
-    def _free_member(self) -> _Member:
+    def _kick_others(self) -> None:
+        """No thread could be started, and meanwhile the loop found no slot, or a member parked and
+        left it to this one to wake it.
+        """
+        with contextlib.suppress(IndexError):
+            if self._parked or self._line[0].is_async:
+                self.kick()
+
+    def _free_member(self) -> _Member | None:
+        """A member that has nothing to do. None: no thread can be started. Those that there are
+        work on the line; what gets stuck there the pump gives back.
+        """
         try:
             return self._parked.pop()
         except IndexError:
-            return _Member(self)
+            pass
+        try:
+            member = _Member(self)
+        except RuntimeError as err:
+            if not self._short_of_threads:
+                _LOGGER.warning("fewer handlers run than could: %s", err)
+            self._short_of_threads = True
+            return None
+        self._short_of_threads = False
+        return member
 
     def _begin_on_loop(self, delivery: Delivery) -> None:
         assert self._loop is not None  # add() made it
-        delivery.task = self._loop.start(self._run_async(delivery))
+        delivery.task = task = self._loop.start(self._run_async(delivery))
+        task.add_done_callback(partial(self._task_is_over, delivery))
 
     def _end(self, delivery: Delivery, outcome: Outcome) -> None:
         if delivery.cancelled is not None and outcome.status is Status.PENDING:
@@ -224,17 +258,25 @@ class Crew:
                 return
             if not self._begin_next():
                 self._slots.append(None)
+                if self._short_of_threads:
+                    return
 
     def _begin_next(self) -> bool:
-        """With a slot: hands it to the first delivery of the line. False: there is none."""
+        """With a slot: hands it to the first delivery of the line. False: there is none, or no
+        thread for it.
+        """
         try:
             delivery = self._line.popleft()
         except IndexError:
             return False
         if delivery.is_async:
             self._begin_on_loop(delivery)
-        else:
-            self._free_member().wake(delivery)
+            return True
+        member = self._free_member()
+        if member is None:
+            self._line.appendleft(delivery)
+            return False
+        member.wake(delivery)
         return True
 
     async def _run_async(self, delivery: Delivery) -> None:
@@ -249,9 +291,20 @@ class Crew:
         else:
             outcome = GIVEN_BACK
         self._end(delivery, outcome)
+        self._pass_slot_on()
+
+    def _pass_slot_on(self) -> None:
         if not self._begin_next():
             self._slots.append(None)
             self.kick()
+
+    def _task_is_over(self, delivery: Delivery, _: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step never runs: by a handler that cancels all
+        tasks of its loop, as some do to clean up.
+        """
+        if delivery.outcome is None and not self.closed:
+            self._end(delivery, GIVEN_BACK)
+            self._pass_slot_on()
 
 
 class _Member:

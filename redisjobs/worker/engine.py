@@ -19,7 +19,7 @@ from redisjobs.worker.janitor import ChildDeath, Janitor
 from redisjobs.worker.outcomes import Clerk
 from redisjobs.worker.pump import Pump
 from redisjobs.worker.settings import WorkerSettings
-from redisjobs.worker.shutdown import Shutdown
+from redisjobs.worker.shutdown import GRACE_S, Shutdown
 from redisjobs.worker.standing import Surroundings
 from redisjobs.worker.vital import VitalThread
 from redisjobs.worker.wakeup import Wakeup
@@ -61,7 +61,8 @@ class Engine:
         self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger, self._on_crash)
         self.heartbeat = Heartbeat(
             queue.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
-            on_beat=self.wakeup.wake if burst else _nothing, on_crash=self._on_crash,
+            on_beat=self.wakeup.wake if burst else _nothing, on_lease_back=self.wakeup.wake,
+            on_crash=self._on_crash,
         )  # fmt: skip
         around = Surroundings(
             queue.keys,
@@ -76,6 +77,7 @@ class Engine:
         )
         self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)
         self._rest_after_beat = 0
+        self._longest_end_s = settings.shutdown_timeout_s + GRACE_S + wait_s
         self._failure: BaseException | None = None
 
     def run(self, dead_siblings: Sequence[ChildDeath] = ()) -> None:
@@ -94,6 +96,12 @@ class Engine:
             pump.start()
             while pump.is_alive():
                 pump.join(0.5)  # a timed join lets signals in
+        except BaseException:
+            # From a signal handler of the user's, say. The pump must not go on without a heartbeat.
+            self._shutdown.request()
+            if pump.ident is not None:
+                pump.join(self._longest_end_s)
+            raise
         finally:
             self.heartbeat.stop()
             self.janitor.stop()

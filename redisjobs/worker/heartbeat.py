@@ -30,6 +30,7 @@ class Heartbeat:
     Args:
         on_dead: takes the lapses that this worker has judged to be deaths.
         on_lost: called when Redis does not know this worker (any more).
+        on_lease_back: called when the lease holds again that had lapsed by this machine's clock.
         on_beat: called after each beat that reached Redis.
         on_crash: called if its thread ends by an error that is none of ours.
     """
@@ -43,6 +44,7 @@ class Heartbeat:
         on_dead: Callable[[list[Lapse]], None],
         on_lost: Callable[[], None],
         on_beat: Callable[[], None],
+        on_lease_back: Callable[[], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._keys = keys
@@ -52,6 +54,7 @@ class Heartbeat:
         self._on_dead = on_dead
         self._on_lost = on_lost
         self._on_beat = on_beat
+        self._on_lease_back = on_lease_back
         self._judge = LapseJudge(life.settings.lease_s)
         self._wake = threading.Event()
         self._stopping = False
@@ -118,6 +121,7 @@ class Heartbeat:
             self._judge.forget()
             self._report(err)
             return False
+        had_lapsed = time.monotonic() >= incarnation.lease_ends
         self._life.prolonged(incarnation, began)
         self._report(None)
         if seen.own_lapsed:
@@ -126,6 +130,8 @@ class Heartbeat:
             self._on_dead(dead)
         self.beats += 1  # last: who waits for this beat finds its verdict told
         self._on_beat()
+        if had_lapsed:
+            self._on_lease_back()
         return True
 
     def _report(self, err: RedisJobsError | None) -> None:

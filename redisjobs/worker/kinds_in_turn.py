@@ -26,7 +26,8 @@ class KindsInTurn:
     """Each claim begins with another kind, so that a flood of one starves no other."""
 
     def __init__(self) -> None:
-        self._rotation = 0
+        # Of claims for all kinds, and of those for a few: each of them takes turns of its own.
+        self._rotation = {True: 0, False: 0}
         self._busy: tuple[str, ...] = ()
         self._rang: str | None = None
         self._all_at = float("-inf")
@@ -50,12 +51,16 @@ class KindsInTurn:
         overdue = working and now - self._all_at >= ALL_EVERY_S
         asks_all = len(kinds) <= FEW or all_due or overdue or not few
         chosen = kinds if asks_all else tuple(few)
-        self._rotation = (self._rotation + 1) % max(1, len(chosen))
-        return Asked([*chosen[self._rotation :], *chosen[: self._rotation]], all_kinds=asks_all)
+        first = self._rotation[asks_all] % max(1, len(chosen))
+        return Asked([*chosen[first:], *chosen[:first]], all_kinds=asks_all)
 
     def answered(self, asked: Asked, found: Iterable[str], now: float) -> None:
-        """A claim was answered with jobs of these kinds."""
+        """A claim was answered with jobs of these kinds. Only what took some is a turn: where every
+        other question is not asked for want of room, one of two kinds would always come first.
+        """
         self._rang = None
         self._busy = tuple(dict.fromkeys(found))
+        if self._busy:
+            self._rotation[asked.all] += 1
         if asked.all:
             self._all_at = now

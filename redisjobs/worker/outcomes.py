@@ -29,8 +29,6 @@ class Clerk:
         self._queue_name = queue_name
         self._handlers = handlers
         self._logger = logger
-        # Monotonic times as wall-clock times, for what is told to people.
-        self._wall_offset_us = time.time_ns() // 1000 - round(time.monotonic() * 1e6)
 
     def context_of(self, delivery: Delivery, worker_id: str) -> Context:
         """The context of a delivery's run."""
@@ -74,7 +72,7 @@ class Clerk:
         attempts = delivery.attempts_done + 1
         if status is Status.DONE and not keeps_done:
             return Settlement(delivery.name, delivery.kind, b"D", attempts, 0, b"")
-        started_us = round((delivery.started_at or 0.0) * 1e6) + self._wall_offset_us
+        started_us = _wall_us(delivery.started_at or 0.0)
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
         letter, delay_s = LETTER_OF_STATUS[status], None
@@ -135,3 +133,10 @@ class Clerk:
         context = delivery.context
         logger = (context or self.context_of(delivery, "")).logger
         logger.log(level, message, *arguments, exc_info=exc_info)
+
+
+def _wall_us(then: float) -> int:
+    """A monotonic time by the wall clock of now: that one may have been set right since this
+    process began, and the monotonic one stands still while the machine sleeps.
+    """
+    return time.time_ns() // 1000 - round((time.monotonic() - then) * 1e6)

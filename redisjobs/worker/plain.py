@@ -49,16 +49,23 @@ class PlainRunner:
             )
             for _ in range(self._settings.concurrency)
         ]
-        for thread in threads:
-            thread.start()
+        try:
+            for thread in threads:
+                thread.start()
+            self._wait_for(threads)
+        except BaseException:
+            self._shutdown.request()  # what a signal handler raises ends the threads, too
+            raise
+        if self._loop is not None:
+            self._loop.stop(0.5)
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
         for thread in threads:
             while thread.is_alive() and not self._shutdown.is_over():
                 # A timed join lets signals in.
                 thread.join(min(0.5, max(0.01, self._shutdown.next_stage_in())))
                 if self._shutdown.handlers_time_is_over():
                     self._cancel_what_runs()
-        if self._loop is not None:
-            self._loop.stop(0.5)
 
     def _poll(self, burst: bool) -> None:
         while not self._shutdown.requested:

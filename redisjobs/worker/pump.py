@@ -28,6 +28,7 @@ from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held
 from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
+from redisjobs.worker.setbacks import Setbacks
 from redisjobs.worker.standing import Standing, Surroundings
 
 
@@ -58,6 +59,7 @@ class Pump:
         self._agenda = Agenda(settings, now)
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._pace = Pace(now)
+        self._setbacks = Setbacks()
         self._turns = KindsInTurn()
         self._asked = Asked((), all_kinds=True)
         self._version = 0
@@ -137,11 +139,16 @@ class Pump:
         except LockLostError:
             around.life.current.lost = True
         except RedisJobsError as err:
-            around.logger.warning("Redis does not answer as it should: %s", err)
             self._bell.close()
             self._line.close()
+            pause_s = self._setbacks.failed(time.monotonic())
+            if pause_s:
+                around.shutdown.pause(pause_s)
+            else:
+                around.logger.warning("Redis does not answer as it should: %s", err)
             self._persist(self._recover)
-            around.logger.info("Redis answers again")
+            if not pause_s:
+                around.logger.info("Redis answers again")
 
     def _persist(
         self,

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
@@ -29,10 +31,9 @@ from tests.running import (
 from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
-    import redis
-
     from redisjobs.context import Context
     from redisjobs.embedded import EmbeddedServer
+    from tests.conftest import OwnServer
 
 # With these nothing is found by asking now and then: what is late was not rung for.
 NO_POLLING: dict[str, Any] = {"poll_interval": 120, "lease": 120}
@@ -339,3 +340,53 @@ def test_tokens_grow_with_every_delivery(queue: RedisQueue) -> None:
             queue.enqueue(job)
             wait_for_end(queue, job.id)
     assert all(earlier < later for earlier, later in pairwise(tokens))
+
+
+class TestFairness:
+    @pytest.mark.parametrize("concurrency", [1, 2])
+    def test_no_kind_waits_while_another_is_served(
+        self, queue: RedisQueue, concurrency: int
+    ) -> None:
+        """With long jobs every other turn of the pump makes no claim."""
+        order: list[str] = []
+
+        def fn(ctx: Context, job: Job) -> None:
+            order.append(job.kind)
+            time.sleep(0.01)  # so that its end, and not its start, is what the pump wakes for
+
+        kinds = [f"kind-{number}" for number in range(4)]
+        for kind in kinds:
+            queue.enqueue(*_jobs(30, kind))
+        with running(queue, dict.fromkeys(kinds, fn), concurrency=concurrency, prefetch=0):
+            wait_until(lambda: len(order) >= 60, "half of the jobs have run", 20)
+        assert min(order[:60].count(kind) for kind in kinds) >= 10
+
+
+@pytest.mark.parametrize("refusal", ["replica", "too few replicas"])
+def test_a_server_that_refuses_what_is_written_is_not_asked_in_a_busy_loop(
+    own_server: OwnServer, refusal: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be reached and read all the while, as after a failover or with a full disk."""
+    caplog.set_level(logging.INFO, "redisjobs.worker")
+    server, ledger, job = own_server(tcp=True), Ledger(), Job("kind")
+    queue = RedisQueue.from_url(server.url, "refusing")
+    with redis.Redis.from_url(server.url) as client, running(queue, {"kind": ledger.note}):
+        wait_until(lambda: queue.stats().workers, "the worker is registered")
+        if refusal == "replica":
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        else:
+            client.config_set("min-replicas-to-write", 1)
+        told = "Redis does not answer as it should"
+        wait_until(lambda: told in caplog.text, "the worker is refused")
+        before = client.info("stats")["total_commands_processed"]
+        time.sleep(1)  # for as long a busy loop would show
+        asked = client.info("stats")["total_commands_processed"] - before
+        if refusal == "replica":
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        else:
+            client.config_set("min-replicas-to-write", 0)
+        queue.enqueue(job)
+        ledger.wait_for([job.id], 10)
+    assert asked < 200
+    assert caplog.text.count(told) == 1
+    queue.close()

@@ -454,3 +454,25 @@ def test_an_error_before_the_first_await_is_an_outcome() -> None:
     assert outcome.status is Status.FAILED
     assert outcome.error is not None
     assert "takes_nothing() takes 0 positional arguments but 2 were given" in outcome.error
+
+
+class _Unreadable(RetryableError):
+    """Its delay cannot be read."""
+
+    @property
+    def retry_after(self) -> timedelta:
+        raise LookupError("no delay")
+
+    @retry_after.setter
+    def retry_after(self, delay: timedelta) -> None: ...
+
+
+def test_an_error_that_cannot_be_looked_into_is_an_outcome_too() -> None:
+    """Or the thread would end, and its job be held for ever."""
+
+    def fn(ctx: Context, job: Job) -> None:
+        raise _Unreadable
+
+    outcome = run(fn, Context.background(), Job("kind"), timedelta(0))
+    assert outcome.status is Status.FAILED
+    assert outcome.error == "_Unreadable: it cannot be read: LookupError"

@@ -82,6 +82,15 @@ class TestRoom:
         room = Capacity(10, "auto").room(10, 0, ["email", "report"], _pace(email=1000))
         assert (room.limit, room.free, list(room.ahead)) == (20, 0, [20, 0])
 
+    def test_the_kind_whose_turn_it_is_gets_one_place_where_others_are_prefetched(self) -> None:
+        """Or no slot would be free for it while a flood of short jobs lasts."""
+        room = Capacity(10, "auto").room(10, 0, ["report", "email"], _pace(email=1000))
+        assert (room.limit, room.free, list(room.ahead)) == (21, 0, [1, 20])
+
+    def test_without_prefetched_others_it_gets_free_slots_only(self) -> None:
+        room = Capacity(10, "auto").room(40, 30, ["report", "email"], _pace(email=1000))
+        assert (room.limit, list(room.ahead)) == (0, [0, 0])
+
     def test_what_waits_already_counts(self) -> None:
         room = Capacity(10, "auto").room(22, 12, ["email"], _pace(email=1000))
         assert (room.limit, room.free, list(room.ahead)) == (8, 0, [8])

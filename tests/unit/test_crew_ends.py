@@ -13,6 +13,8 @@ import pytest
 from redisjobs.context import CancelReason, Context
 from redisjobs.job import Job
 from redisjobs.states import Status
+from redisjobs.worker import crew
+from redisjobs.worker.crew import Crew, _Member
 from redisjobs.worker.delivery import Delivery
 from tests.crew_bench import (
     CrewBench,
@@ -307,3 +309,70 @@ class TestClose:
         for gate in gates:
             gate.open.set()
         bench.ended(2)
+
+
+class _NoThreads:
+    """In place of members: after the first ones no thread can be started."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def __call__(self, of: Crew) -> crew._Member:
+        if self._left == 0:
+            raise RuntimeError("can't start new thread")
+        self._left -= 1
+        return _Member(of)
+
+
+class TestWithoutThreads:
+    def test_one_thread_does_the_work_of_all(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(crew, "_Member", _NoThreads(1))
+        bench = make(4)
+        added = bench.add(*[plain_sync] * 20)
+        assert sorted(bench.ended(20), key=lambda one: one.token) == added
+        assert statuses(added) == [Status.DONE] * 20
+
+    def test_without_any_the_line_waits_for_the_pump_to_take_it_back(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(crew, "_Member", _NoThreads(0))
+        bench = make(2)
+        added = bench.add(plain_sync, plain_sync)
+        assert bench.crew.withdraw() == added
+        assert caplog.text.count("can't start new thread") == 1
+        monkeypatch.undo()
+        bench.crew.add(added)
+        assert sorted(bench.ended(2), key=lambda one: one.token) == added
+
+    def test_a_sync_job_that_an_async_one_makes_room_for_waits_too(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(crew, "_Member", _NoThreads(0))
+        bench = make(1)
+        bench.crew.low_water = 10  # so that each end rings
+        (first, second, third) = bench.add(plain_async, plain_sync, plain_async)
+        assert bench.ended(1) == [first]
+        assert bench.crew.withdraw() == [second, third]
+        bench.add(plain_async)
+        bench.ended(1)
+
+
+def test_a_task_that_is_cancelled_before_it_begins_is_given_back(make: Make) -> None:
+    """By a handler that cancels all that it finds on its loop."""
+
+    async def cancel_all(ctx: Context, job: Job) -> None:
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    bench = make(4)
+    first, *others = bench.add(cancel_all, *[plain_async] * 3)
+    ended = bench.ended(4)
+    assert {one.id for one in ended} == {one.id for one in (first, *others)}
+    assert first.outcome is not None
+    assert first.outcome.status is Status.DONE
+    assert all(one.outcome is not None for one in others)
+    bench.add(*[plain_async] * 4)
+    assert statuses(bench.ended(4)) == [Status.DONE] * 4, "all slots are free again"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from redisjobs.worker.kinds_in_turn import ALL_EVERY_S, FEW, Asked, KindsInTurn
 
 MANY = tuple(f"kind-{number}" for number in range(200))
@@ -24,7 +26,10 @@ def after(found: Sequence[str], now: float = NOW) -> KindsInTurn:
 
 def test_few_kinds_are_all_asked_each_beginning_in_turn() -> None:
     turns, kinds = KindsInTurn(), MANY[:FEW]
-    asked = [ask(turns, kinds) for _ in range(FEW)]
+    asked = []
+    for _ in range(FEW):
+        asked.append(ask(turns, kinds))
+        turns.answered(asked[-1], ["some"], NOW)
     assert all(one.all for one in asked)
     assert {one.kinds[0] for one in asked} == set(kinds)
     assert all(sorted(one.kinds) == sorted(kinds) for one in asked)
@@ -86,3 +91,21 @@ def test_a_kind_that_a_worker_empties_itself_for_is_always_asked() -> None:
 
 def test_no_kinds_at_all() -> None:
     assert list(ask(KindsInTurn(), ()).kinds) == []
+
+
+@pytest.mark.parametrize("kinds", [("a", "b"), tuple("abcd"), MANY])
+def test_every_kind_comes_first_in_its_turn_however_many_questions_are_not_asked(
+    kinds: Sequence[str],
+) -> None:
+    """A worker whose slots are full asks itself what to claim, and then does not: that is no turn.
+    Nor is a claim for the few kinds that had work one of those for all.
+    """
+    turns, firsts, now = KindsInTurn(), set[str](), NOW
+    for _ in range(4 * len(kinds)):
+        now += ALL_EVERY_S * 0.6
+        asked = ask(turns, kinds, now, working=True)
+        if asked.all:
+            firsts.add(asked.kinds[0])
+        turns.answered(asked, asked.kinds[:1], now)
+        ask(turns, kinds, now, working=True)  # no slot is free: it is not asked
+    assert firsts == set(kinds)

@@ -224,6 +224,17 @@ def test_a_lost_lock_is_logged_with_the_job(clerk: Clerk, caplog: pytest.LogCapt
     assert vars(record)["job_id"] == "job-1"
 
 
+def test_the_time_of_an_attempt_is_by_the_wall_clock_of_its_end(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may have been set right since the worker began."""
+    delivery, hour_us = _run(clerk), 3_600_000_000
+    wall_ns = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns + hour_us * 1000)
+    state = _stored(clerk.settlement(delivery, Outcome(Status.DONE), keeps_done=True))
+    assert state.last_attempt_us == pytest.approx(wall_ns / 1000 + hour_us, abs=60e6)
+
+
 def test_a_delay_that_began_when_the_handler_ended_is_shorter_when_it_is_sent_later() -> None:
     sent = Settlement("9:x", "email", b"P", 1, 5_000_000, b"", due_at=105.0)
     assert sent.at(100.5).delay_us == 4_500_000
