@@ -233,6 +233,13 @@ class TestFreeSlotsAndThoseAhead:
         bench.enqueue(number=20)
         assert len(bench.claim(limit=5, free=3, ahead=[4]).claims) == 5
 
+    def test_the_limit_holds_where_one_kind_gets_the_share_of_another(self, bench: Bench) -> None:
+        bench.register()
+        bench.enqueue("a", 2)
+        bench.enqueue("b", 50)
+        claims = bench.claim(kinds=["a", "b"], limit=10, free=3, ahead=[20, 20]).claims
+        assert [one.kind for one in claims] == ["a"] * 2 + ["b"] * 8
+
     def test_a_kind_without_room_ahead_gets_free_slots_only(self, bench: Bench) -> None:
         bench.register()
         bench.enqueue("slow", 20)
@@ -309,6 +316,13 @@ class TestGhosts:
         assert [one.id for one in claimed.claims] == [id for id in ids if id not in ghosts]
         assert bench.waiting() == ghosts
         assert not claimed.left_over
+
+    def test_what_is_left_behind_them_is_left_over(self, bench: Bench) -> None:
+        bench.register()
+        ids = bench.enqueue(number=4)
+        claimed = bench.claim(limit=1, occupied=ids[:2])
+        assert [one.id for one in claimed.claims] == ids[2:3]
+        assert claimed.left_over
 
     def test_a_worker_that_passes_rings_for_others_once(self, bench: Bench) -> None:
         bench.register()
