@@ -368,4 +368,4 @@ class PumpAndServer(RuleBasedStateMachine):
 
 
 TestPumpAndServer = PumpAndServer.TestCase
-TestPumpAndServer.settings = settings(max_examples=150, stateful_step_count=40)
+TestPumpAndServer.settings = settings(max_examples=80, stateful_step_count=40)
