@@ -109,10 +109,12 @@ def decode_record(raw: bytes) -> Record:
         InvalidJobError: it cannot be read.
     """
     try:
-        kind_end = raw.index(b"\0", 2)
+        kind_end = raw.index(b"\0", 1)
         header_end = raw.index(b"\0", kind_end + 1)
     except ValueError:
-        raise InvalidJobError("the job's record cannot be read: it is no record at all") from None
+        kind_end = header_end = 0
+    if not header_end or not raw[:1].isalnum():
+        raise InvalidJobError("the job's record cannot be read: it is no record at all")
     if raw[:1] != FORMAT:
         raise IncompatibleQueueError(
             f"record format {raw[:1]!r} is not known to this release of redisjobs: upgrade it"

@@ -5,6 +5,7 @@ and ends.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from redisjobs.errors import RedisJobsError
@@ -46,6 +47,7 @@ class Engine:
         # lease.
         wait_s = min(_LONGEST_WAIT_S, settings.beat_interval_s)
         line = queue.lines.new_line
+        self._settings = settings
         self._shutdown = shutdown
         self._logger = logger
         self.wakeup = Wakeup()
@@ -115,7 +117,11 @@ class Engine:
             if self._pump.register():
                 self.heartbeat.start()
                 self.janitor.start()
-                self.janitor.wait_until_idle(lambda: self._shutdown.requested)
+                # Not for ever: a reap that Redis does not permit must not hold up all the others.
+                patience_ends = time.monotonic() + self._settings.lease_s
+                self.janitor.wait_until_idle(
+                    lambda: self._shutdown.requested or time.monotonic() > patience_ends
+                )
                 self._pump.run()
         except RedisJobsError as err:
             self._failure = err

@@ -287,7 +287,7 @@ def test_a_redis_that_cannot_be_worked_with_ends_all_at_the_start(
     shop.write(MODULE.replace("from_url(url, name)", "from_url(f'{url}?password=secret', name)"))
     supervised = shop.supervise()
     assert supervised.exit_code(deadline) == 78
-    supervised.line("refuses the credentials", deadline)
+    supervised.line("refuses the connection", deadline)
     assert "secret" not in supervised.output
     assert "Traceback" not in supervised.output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
@@ -308,7 +309,8 @@ class Bench:
 
     def snapshot(self, *but: bytes) -> dict[str, Stored]:
         """Everything that is stored for the queue, except the keys named."""
-        names = sorted(self.client.scan_iter(match=self.keys.prefix + b"*", count=1000))
+        pattern = re.sub(rb"([*?\[\]\\^])", rb"\\\1", self.keys.prefix) + b"*"
+        names = sorted(self.client.scan_iter(match=pattern, count=1000))
         return {
             name[len(self.keys.prefix) :].decode(): self._stored(name)
             for name in names
