@@ -133,10 +133,16 @@ def _disorder(model: Model, stored: Stored) -> Iterator[str]:
 
 
 def _may_swap(before: Waiting, after: Waiting) -> bool:
-    """Jobs of two calls for one moment may swap, and those of one call from 2041 on."""
+    """Jobs of two calls for one moment may swap, and those of one call from 2041 on.
+
+    Also one that comes for the very moment at which an earlier one stands at the head: that is not
+    due (the clock was set back), and their places differ by less than a microsecond.
+    """
     one, other = before.order, after.order
     if one[:3] == other[:3] and one.time > _QUARTERS_END_US:
         return True
+    if one.time == other.time and (one.group, other.group) == (1, 0):
+        return one.call > -other.call
     return one[:2] == other[:2] and one.group == 1 and one.call != other.call
 
 
