@@ -53,12 +53,7 @@ class Engine:
         self.wakeup = Wakeup()
         life = Life(origin, handlers, settings)
         clerk = Clerk(queue.name, handlers, logger)
-        terms = Terms(
-            lambda delivery: clerk.context_of(delivery, life.current.worker_id),
-            lambda: life.current.lease_ends,
-            settings.min_retry_backoff,
-            queue.settings.max_result,
-        )
+        terms = _terms(clerk, life, queue.settings.max_result)
         self._crew = Crew(settings.concurrency, terms, self.wakeup)
         self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger, self._on_crash)
         self.heartbeat = Heartbeat(
@@ -67,16 +62,9 @@ class Engine:
             on_crash=self._on_crash,
         )  # fmt: skip
         around = Surroundings(
-            queue.keys,
-            queue.settings,
-            handlers,
-            life,
-            self._crew,
-            clerk,
-            self.wakeup,
-            shutdown,
+            queue.keys, queue.settings, handlers, life, self._crew, clerk, self.wakeup, shutdown,
             logger,
-        )
+        )  # fmt: skip
         self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)
         self._rest_after_beat = 0
         self._longest_end_s = settings.shutdown_timeout_s + GRACE_S + wait_s
@@ -151,6 +139,15 @@ class Engine:
             self._rest_after_beat = 0
             return False
         return True
+
+
+def _terms(clerk: Clerk, life: Life, max_result: int) -> Terms:
+    return Terms(
+        lambda delivery: clerk.context_of(delivery, life.current.worker_id),
+        lambda: life.current.lease_ends,
+        life.settings.min_retry_backoff,
+        max_result,
+    )
 
 
 def _nothing() -> None:
