@@ -89,11 +89,11 @@ class TestLapsedLeases:
         assert [one.worker for one in lapses] == [f"dead-{number:03}" for number in range(100)]
 
     def test_none_is_lapsed_before_its_time(self, bench: Bench) -> None:
-        bench.register("v", lease_us=5_000_000)
-        bench.register("w")
-        bench.clock.advance(timedelta(seconds=3))
+        bench.register("v", lease_us=300_000_000)
+        bench.register("w", lease_us=900_000_000)
+        bench.clock.advance(timedelta(minutes=3))
         assert bench.beat("w").lapses == []
-        bench.clock.advance(timedelta(seconds=2))
+        bench.clock.advance(timedelta(minutes=2))
         assert [one.worker for one in bench.beat("w").lapses] == ["v"]
 
     def test_a_beat_that_finds_its_own_lease_lapsed_tells_of_others_too(self, bench: Bench) -> None:

@@ -13,23 +13,25 @@ from redisjobs.record import decode_record
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
 
+HOUR_US = 3_600_000_000
+
 
 class TestRecordsPastTheirTime:
     @pytest.mark.parametrize("letter", [b"D", b"F", b"X", b"L", b"C"])
     def test_such_a_record_gives_way_and_leaves_nothing_behind(
         self, bench: Bench, letter: bytes
     ) -> None:
-        bench.register(retention_us=60_000_000, failed_retention_us=60_000_000)
+        bench.register(retention_us=HOUR_US, failed_retention_us=HOUR_US)
         (id,) = bench.enqueue()
         delivery = bench.take()[0]
         if letter == b"L":
             bench.reap(max_losses=0)
         else:
             bench.settle(delivery, letter=letter)
-        bench.clock.advance(timedelta(seconds=59))
+        bench.clock.advance(timedelta(minutes=50))
         with pytest.raises(JobExistsError):
             bench.enqueue(ids=[id])
-        bench.clock.advance(timedelta(seconds=1))
+        bench.clock.advance(timedelta(minutes=10))
         bench.enqueue(ids=[id], payload=b"new")
         assert bench.codes == ["kind", "ok"]
         assert bench.waiting() == [id]
@@ -38,11 +40,11 @@ class TestRecordsPastTheirTime:
         assert decode_record(bench.client.hget(bench.keys.jobs, id)).payload == b"new"
 
     def test_such_a_record_of_another_kind_gives_way(self, bench: Bench) -> None:
-        bench.register(retention_us=60_000_000)
+        bench.register(retention_us=HOUR_US)
         ids = [*bench.enqueue("a", 2), *bench.enqueue("b")]
         bench.end(*ids[:2], kind="a")
         bench.end(*ids[2:], kind="b")
-        bench.clock.advance(timedelta(minutes=1))
+        bench.clock.advance(timedelta(hours=1))
         bench.enqueue("c", ids=[*ids, "new"])
         assert bench.codes == ["kind", "ok"]
         assert sorted(bench.answers[0][1:]) == [b"a", b"a", b"b"]
@@ -57,10 +59,10 @@ class TestRecordsPastTheirTime:
         assert bench.waiting() == [id]
 
     def test_one_that_is_not_past_its_time_refuses_the_call_for_all(self, bench: Bench) -> None:
-        bench.register(retention_us=60_000_000)
+        bench.register(retention_us=HOUR_US)
         first, second = bench.enqueue(number=2)
         bench.end(first)
-        bench.clock.advance(timedelta(minutes=1))
+        bench.clock.advance(timedelta(hours=1))
         bench.end(second)
         stored = bench.snapshot()
         with pytest.raises(JobExistsError) as refusal:
@@ -77,10 +79,10 @@ class TestRecordsPastTheirTime:
             bench.enqueue(ids=[id])
 
     def test_the_question_for_kinds_writes_nothing(self, bench: Bench) -> None:
-        bench.register(retention_us=60_000_000)
+        bench.register(retention_us=HOUR_US)
         (id,) = bench.enqueue()
         bench.end(id)
-        bench.clock.advance(timedelta(minutes=1))
+        bench.clock.advance(timedelta(hours=1))
         stored = bench.snapshot()
         keys = bench.keys
         fixed = [keys.jobs, keys.request("p"), keys.kinds, keys.state, keys.meta]

@@ -148,7 +148,7 @@ class TestAWorkerOnAFullServer:
 
     def test_claims(self, bench: FillableBench, forget: bool) -> None:
         ids = bench.enqueue(number=5)
-        bench.enqueue(delay=timedelta(seconds=5))
+        bench.enqueue(delay=timedelta(hours=1))
         bench.fill(forget_scripts=forget)
         claimed = bench.claim()
         assert [one.id for one in claimed.claims] == ids
@@ -158,7 +158,7 @@ class TestAWorkerOnAFullServer:
     def test_claims_nothing_and_minds_the_next_due_time(
         self, bench: FillableBench, forget: bool
     ) -> None:
-        bench.enqueue(delay=timedelta(seconds=5))
+        bench.enqueue(delay=timedelta(hours=1))
         bench.fill(forget_scripts=forget)
         assert bench.claim().next_due_us is not None
 
