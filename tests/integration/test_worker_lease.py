@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LEASE_S = 0.6
 # What a loaded machine may take on top.
-SLACK_S = 2.0
+SLACK_S = 4.0
 
 
 class Blocking:
