@@ -354,6 +354,7 @@ class TestWithoutThreads:
         bench.crew.low_water = 10  # so that each end rings
         (first, second, third) = bench.add(plain_async, plain_sync, plain_async)
         assert bench.ended(1) == [first]
+        wait_until(lambda: bench.crew._slots, "the slot is free again, and what it held waits")
         assert bench.crew.withdraw() == [second, third]
         bench.add(plain_async)
         bench.ended(1)
