@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -251,6 +252,24 @@ def test_a_failed_job_that_is_retried_begins_anew(queue: RedisQueue) -> None:
         done = wait_for_status(queue, job.id, Status.DONE)
     assert (done.result, done.attempts_done) == (b"now", 1)
     assert seen == [1, 1]
+
+
+def test_more_results_than_one_call_may_carry_are_all_stored(
+    redis_server: EmbeddedServer, client: redis.Redis, queue_name: str
+) -> None:
+    queue = RedisQueue.from_url(redis_server.url, queue_name)
+    jobs, barrier = [Job("kind") for _ in range(12)], threading.Barrier(12)
+
+    def fn(ctx: Context, job: Job) -> bytes:
+        barrier.wait(10)  # so that they end together
+        return job.id.encode() * 40_000
+
+    queue.enqueue(*jobs)
+    with running(queue, {"kind": fn}, concurrency=12):
+        ended = wait_for_end(queue, *(job.id for job in jobs))
+    assert all(job.result == job.id.encode() * 40_000 for job in ended)
+    assert_sound(client, queue)
+    queue.close()
 
 
 @BOTH

@@ -102,6 +102,27 @@ class TestStop:
         _waits_as_before(queue, client, unstarted)
         assert_sound(client, queue)
 
+    @pytest.mark.parametrize("burst", [True, False])
+    @pytest.mark.parametrize("is_async", [True, False])
+    def test_may_be_called_by_a_handler(
+        self, queue: RedisQueue, client: redis.Redis, burst: bool, is_async: bool
+    ) -> None:
+        def stops(ctx: Context, job: Job) -> bytes:
+            worker.stop()
+            return b"the last one"
+
+        async def stops_async(ctx: Context, job: Job) -> bytes:
+            return stops(ctx, job)
+
+        jobs = [Job("kind"), Job("kind")]
+        queue.enqueue(*jobs)
+        handler = stops_async if is_async else stops
+        worker = Worker(queue, {"kind": handler}, concurrency=1, prefetch=0)
+        worker.run(burst=burst)
+        assert wait_for_end(queue, jobs[0].id)[0].result == b"the last one"
+        _waits_as_before(queue, client, jobs[1])
+        assert_sound(client, queue)
+
     def test_gives_back_what_has_not_begun_in_its_order(
         self,
         queue: RedisQueue,
