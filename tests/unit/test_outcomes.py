@@ -190,7 +190,7 @@ class TestSettlement:
         (
             Outcome(Status.PENDING, error="retryable-error: x", retry_after=timedelta(seconds=5)),
             logging.WARNING,
-            "0:00:05: retryable-error: x",
+            ": retryable-error: x",
         ),
     ],
 )
