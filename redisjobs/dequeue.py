@@ -19,6 +19,7 @@ from redisjobs.errors import (
     IncompatibleQueueError,
     InvalidJobError,
     LockLostError,
+    QueueUnavailableError,
     RedisJobsError,
 )
 from redisjobs.job import Job
@@ -123,10 +124,10 @@ class _Tenure:
                     one.losses, claimed.token,
                 )  # fmt: skip
                 return job, context
-        except LineError:
+        except LineError as err:
             # A claim whose reply was lost may have taken a job.
             self._try_to_give_back()
-            raise
+            raise QueueUnavailableError(str(err)) from None
 
     def _register_and_claim(self) -> Claimed:
         began = time.monotonic()

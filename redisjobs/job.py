@@ -44,7 +44,7 @@ class Job:
         *,
         id: str | None = None,
         run_at: datetime | None = None,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         status: Status | str = Status.PENDING,
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
@@ -138,7 +138,7 @@ class Job:
         return self._delay_us * _MICROSECOND
 
     @delay.setter
-    def delay(self, value: timedelta) -> None:
+    def delay(self, value: timedelta | float) -> None:
         delay_us = _delay_us(value)
         if delay_us and self._run_at_us is not None:
             raise InvalidJobError(f"job {self.id!r} ({self.kind}): set its run_at to None first")
@@ -273,8 +273,13 @@ def _us_or_none(field: str, value: object) -> int | None:
 
 
 def _delay_us(value: object) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            value = timedelta(seconds=value)
+        except (OverflowError, ValueError):
+            raise InvalidJobError(f"a delay of {value} seconds cannot be") from None
     if not isinstance(value, timedelta):
-        raise InvalidJobError(f"delay must be a timedelta, not {type(value).__name__}")
+        raise InvalidJobError(f"delay must be a timedelta or seconds, not {type(value).__name__}")
     return max(0, value // _MICROSECOND)
 
 

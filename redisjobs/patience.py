@@ -48,8 +48,8 @@ class Patience:
         limit_s = REPEAT_FOR_S if self._maybe_done else CONNECT_FOR_S
         return (state.seconds_since_start or 0.0) >= limit_s
 
-    def explained(self, err: LineError) -> LineError:
+    def explained(self, err: LineError) -> QueueUnavailableError:
         """The last error, with what an earlier one says of the call."""
         if self._maybe_done and not err.sent:
-            return LineError(f"{err}; an earlier try may have been carried out", sent=True)
-        return err
+            return QueueUnavailableError(f"{err}; an earlier try may have been carried out")
+        return QueueUnavailableError(str(err))

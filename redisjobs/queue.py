@@ -162,6 +162,9 @@ class RedisQueue:
         except RedisJobsError as err:
             err.stored = stored
             raise
+        except Exception as err:
+            err.add_note(f"{stored:,} jobs of this enqueue_many were stored before")
+            raise
         return stored
 
     def dequeue(self, kinds: Sequence[str], fn: Callable[[Context, Job], Job]) -> bool:

@@ -27,6 +27,10 @@ class Handlers:
 
     def __init__(self, handlers: Mapping[str, SyncHandler | AsyncHandler] | None = None) -> None:
         self._by_kind: dict[str, Handler] = {}
+        if handlers is not None and not isinstance(handlers, Mapping):
+            raise ConfigurationError(
+                f"handlers must map kinds to functions, and not be a {type(handlers).__name__}"
+            )
         for kind, fn in (handlers or {}).items():
             self.register(kind, fn)
 

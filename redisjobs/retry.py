@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from redisjobs.errors import message_of
+from redisjobs.limits import MAX_RETRY_AFTER
 
 _NO_DELAY = timedelta(0)
 
@@ -15,17 +16,18 @@ _NO_DELAY = timedelta(0)
 class RetryableError(Exception):
     """Raised by a handler: the job is to run again, not before `retry_after` is over.
 
-    The worker's floor (5 s by default) applies. A negative delay counts as none.
+    `retry_after` is a timedelta or seconds. The worker's floor (5 s by default) applies. A negative
+    delay counts as none.
 
     Raises:
-        TypeError: `cause` is neither an exception nor a str, or `retry_after` is no timedelta.
+        TypeError: `cause` is neither an exception nor a str, or `retry_after` is no time.
     """
 
     cause: BaseException | str | None = None
     _retry_after = _NO_DELAY
 
     def __init__(
-        self, cause: BaseException | str | None = None, retry_after: timedelta = _NO_DELAY
+        self, cause: BaseException | str | None = None, retry_after: timedelta | float = _NO_DELAY
     ) -> None:
         super().__init__()
         self._retry_after = _checked_delay(retry_after)
@@ -98,8 +100,19 @@ def _causes(err: BaseException) -> Iterator[BaseException]:
 
 def _checked_delay(delay: object) -> timedelta:
     if not isinstance(delay, timedelta):
-        raise TypeError(f"retry_after must be a timedelta, not {type(delay).__name__}")
+        if isinstance(delay, bool) or not isinstance(delay, int | float):
+            raise TypeError(
+                f"retry_after must be a timedelta or seconds, not {type(delay).__name__}"
+            )
+        delay = _seconds(delay)
     return max(delay, _NO_DELAY)
+
+
+def _seconds(number: float) -> timedelta:
+    try:
+        return min(timedelta(seconds=number), MAX_RETRY_AFTER)
+    except (OverflowError, ValueError):  # infinite, or no number
+        return MAX_RETRY_AFTER if number > 0 else _NO_DELAY
 
 
 def _rebuilt(cls: type[RetryableError], args: tuple[Any, ...]) -> RetryableError:

@@ -275,7 +275,7 @@ class Lines:
             return self.run_once(make())
         except LineError as err:
             if not patience.tries_again_after(err):
-                raise
+                raise patience.explained(err) from None
         tries = Retrying(
             retry=retry_if_exception(patience.tries_again_after),
             wait=BETWEEN_TRIES,

@@ -93,8 +93,9 @@ class Clerk:
                 )  # fmt: skip
         elif outcome.status is Status.PENDING:
             self._log(
-                delivery, logging.WARNING, "job %s (%s) attempt %d is tried again in %s: %s",
-                delivery.id, delivery.kind, delivery.attempts_done + 1, outcome.retry_after,
+                delivery, logging.WARNING, "job %s (%s) attempt %d is tried again in %g s: %s",
+                delivery.id, delivery.kind, delivery.attempts_done + 1,
+                0.0 if outcome.retry_after is None else outcome.retry_after.total_seconds(),
                 outcome.error,
             )  # fmt: skip
         elif outcome.status is None:
@@ -107,6 +108,14 @@ class Clerk:
                 delivery.id, delivery.kind, outcome.status, outcome.error,
                 exc_info=outcome.exception,
             )  # fmt: skip
+
+    def log_last_chance(self, delivery: Delivery) -> None:
+        """It lost its worker as often as it may: while it runs, this worker takes nothing else."""
+        self._log(
+            delivery, logging.WARNING,
+            "job %s (%s) lost its worker %d times: it has its last chance, and runs alone",
+            delivery.id, delivery.kind, delivery.losses,
+        )  # fmt: skip
 
     def log_lost(self, delivery: Delivery) -> None:
         """Its lock was lost: another worker runs it, or did."""

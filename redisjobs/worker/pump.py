@@ -31,6 +31,9 @@ from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
 from redisjobs.worker.setbacks import Setbacks
 from redisjobs.worker.standing import Standing, Surroundings
 
+# A wait for Redis is told at its first failure and after so many more, every half minute or so.
+_TOLD_EVERY = 60
+
 
 class Pump:
     """Moves jobs between Redis and the crew, until the shutdown is complete or, in a burst, until
@@ -167,12 +170,12 @@ class Pump:
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
             stop=stop,
             sleep=shutdown.pause,
-            before_sleep=self._tell_of_the_first_failure,
+            before_sleep=self._tell_now_and_then,
             reraise=True,
         )(step)
 
-    def _tell_of_the_first_failure(self, state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:
+    def _tell_now_and_then(self, state: RetryCallState) -> None:
+        if state.attempt_number % _TOLD_EVERY == 1 and state.outcome is not None:
             self._around.logger.warning(
                 "trying again until it works: %s", state.outcome.exception()
             )
@@ -297,6 +300,9 @@ class Pump:
         self._standing.confirmed()
         self._agenda.claimed(claimed, now, asked_all=self._asked.all)
         self._turns.answered(self._asked, (one.kind for one in claimed.claims), now)
+        if claimed.alone:
+            for delivery in deliveries:
+                around.clerk.log_last_chance(delivery)
         if deliveries:
             self._held.claimed(deliveries)
             self._added_at = now

@@ -126,6 +126,8 @@ class Standing:
         left = drive(listed_for(around.keys, old), self._line)
         if left:
             self._release(old, left)
+            for name in left:
+                self._lost.pop(id_of(name), None)  # given back here: no loss was counted for it
         drive(unregister(around.keys, old), self._line)
         incarnation = around.life.next_incarnation()
         persist(partial(self.register, incarnation))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from redisjobs import Context, InvalidJobError, Job, LockLostError, RedisQueue, Status
+from redisjobs import (
+    Context,
+    InvalidJobError,
+    Job,
+    LockLostError,
+    QueueUnavailableError,
+    RedisQueue,
+    Status,
+)
 from redisjobs.context import CancelReason
 from redisjobs.dequeue import Source, dequeue
 from redisjobs.operations.giving_back import reap
@@ -247,7 +255,7 @@ def test_a_claim_whose_reply_is_lost_gives_its_job_back(
 ) -> None:
     queue.enqueue(Job("a", id="x"))
     ReplyLost(monkeypatch, "claim")
-    with pytest.raises(LineError):
+    with pytest.raises(QueueUnavailableError, match="the reply is lost"):
         queue.dequeue(["a"], ended(Status.DONE))
     assert queue.stats().kinds["a"].ready == 1
     assert queue.stats().workers == ()

@@ -182,7 +182,20 @@ def test_a_negative_delay_counts_as_none() -> None:
     assert job.delay == timedelta(0)
 
 
-@pytest.mark.parametrize("delay", [5, 5.0, "5", NOW])
+@pytest.mark.parametrize(
+    ("delay", "means"), [(5, timedelta(seconds=5)), (0.25, timedelta(milliseconds=250))]
+)
+def test_a_delay_may_be_seconds(delay: float, means: timedelta) -> None:
+    assert Job("mail", delay=delay).delay == means
+
+
+@pytest.mark.parametrize("delay", [float("inf"), float("nan"), 1e300])
+def test_a_delay_is_a_time_that_can_be(delay: float) -> None:
+    with pytest.raises(InvalidJobError, match="cannot be"):
+        Job("mail", delay=delay)
+
+
+@pytest.mark.parametrize("delay", [True, "5", NOW])
 def test_a_delay_is_a_timedelta(delay: Any) -> None:
     with pytest.raises(InvalidJobError, match="delay must be a timedelta"):
         Job("mail", delay=delay)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
 import pickle
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from redisjobs.limits import MAX_RETRY_AFTER
 from redisjobs.retry import RetryableError, find_retryable
 
 MINUTE = timedelta(minutes=1)
@@ -81,12 +83,27 @@ def test_it_survives_pickling(error: RetryableError) -> None:
     assert type(again.__cause__) is type(error.__cause__)
 
 
-@pytest.mark.parametrize("delay", [5, 5.0, None, "5"])
-def test_a_delay_is_a_timedelta(delay: Any) -> None:
-    with pytest.raises(TypeError, match="retry_after must be a timedelta"):
+@pytest.mark.parametrize(
+    ("delay", "means"),
+    [
+        (5, timedelta(seconds=5)),
+        (0.25, timedelta(milliseconds=250)),
+        (-1, timedelta(0)),
+        (math.inf, MAX_RETRY_AFTER),
+        (1e300, MAX_RETRY_AFTER),
+        (math.nan, timedelta(0)),
+    ],
+)
+def test_a_delay_may_be_seconds(delay: float, means: timedelta) -> None:
+    assert RetryableError("busy", delay).retry_after == means
+
+
+@pytest.mark.parametrize("delay", [True, None, "5"])
+def test_a_delay_is_a_time(delay: Any) -> None:
+    with pytest.raises(TypeError, match="retry_after must be a timedelta or seconds"):
         RetryableError("busy", delay)
     error = RetryableError("busy", MINUTE)
-    with pytest.raises(TypeError, match="retry_after must be a timedelta"):
+    with pytest.raises(TypeError, match="retry_after must be a timedelta or seconds"):
         error.retry_after = delay
     assert error.retry_after == MINUTE
 
