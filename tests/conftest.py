@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +29,9 @@ STARTED_WITH_URLS = [name for name in URLS if os.environ.get(name)]
 
 
 def pytest_configure() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever started this in the background has it ignored, and so would all that tests start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test may reach a server that is not its own.
     for name in URLS:
         os.environ.pop(name, None)
