@@ -201,7 +201,8 @@ class Pump:
             delivery = ended.popleft()
             outcome = delivery.outcome
             assert outcome is not None  # the crew sets it before
-            self._standing.ghosts.pop(delivery.name, None)
+            if self._standing.ghosts.pop(delivery.name, None) is not None:
+                self._agenda.look_at_all()  # its next run was passed over for this one's sake
             if outcome.status is None:
                 kept = self._held.give_back(delivery)
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from redisjobs import Job, RedisQueue, Status
+from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.giving_back import reap
 from redisjobs.worker import pump
 from redisjobs.worker.incarnation import Life
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import redis
 
     from redisjobs.context import Context
+    from redisjobs.keys import Keys
+    from redisjobs.operations.operation import Operation
     from tests.worker_process import Wire, WorkerProcess
 
 LEASE_S = 0.6
@@ -226,6 +229,31 @@ class TestForgotten:
             if "the lock was lost" in one.getMessage() and "not recorded" in one.getMessage()
         ]
         assert refused == [job.id]
+        assert_sound(client, queue)
+
+    def test_it_runs_again_as_soon_as_the_lost_run_has_ended_here(
+        self, queue: RedisQueue, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job, handler, passed_over = Job("kind"), Blocking(), threading.Semaphore(0)
+
+        def noting(keys: Keys, request: ClaimRequest) -> Operation[Claimed]:
+            reply = yield from claim(keys, request)
+            if request.occupied:
+                passed_over.release()
+            return reply
+
+        monkeypatch.setattr(pump, "claim", noting)
+        queue.enqueue(job)
+        with running(queue, {"kind": handler.sync}, lease=120, poll_interval=120):
+            wait_for_event(handler.began, "the handler has begun")
+            (old_id,) = held(client, queue)
+            queue.lines.run(lambda: reap(queue.keys, old_id.decode(), None, 3, ["kind"]))
+            # The first claim that passes it over rings for the others, the second does not.
+            for _ in range(2):
+                assert passed_over.acquire(timeout=15), "a claim has passed it over"
+            handler.gate.set()
+            (done,) = wait_for_end(queue, job.id)
+        assert (done.result, handler.runs) == (b"run 2", 2)
         assert_sound(client, queue)
 
     @pytest.mark.parametrize("burned", [True, False])
