@@ -1,0 +1,186 @@
+"""The wheel as others install it: into a fresh environment, beside other releases than ours."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from redisjobs import RedisQueue
+from tests.running import wait_for_end
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redisjobs.embedded import EmbeddedServer
+    from tests.package.environments import Environment
+
+ONE_JOB = """
+import json, os, sys
+from importlib import metadata
+
+import redisjobs
+from redisjobs import Job, RedisQueue, Worker
+
+queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
+[id] = queue.enqueue(Job("greet", b"world")).created
+
+async def greet(ctx, job):
+    return b"hello, " + job.payload
+
+Worker(queue, {"greet": greet}).run(burst=True)
+json.dump(
+    {
+        "result": queue.get(id).result.decode(),
+        "broken": [str(line) for line in queue.check()],
+        "home": redisjobs.__file__,
+        "redis": metadata.version("redis"),
+        "installed": sorted(one.name for one in metadata.distributions()),
+    },
+    sys.stdout,
+)
+"""
+
+PRODUCER = """
+import os, sys
+
+from redisjobs import Job, RedisQueue
+
+queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
+queue.enqueue(Job("greet", b"world", delay=60))
+print("\\n".join(sorted(sys.modules)))
+"""
+
+# The service that has only the worker's code, and the extras.
+SHOP = """
+import os
+
+from redisjobs import RedisQueue, Worker
+
+queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
+worker = Worker(queue, {"shout": lambda ctx, job: job.payload.upper()})
+"""
+
+# The service that only produces: an older redis-py, no extras, no code of the worker's.
+WEB = """
+import os, sys
+
+from redisjobs import Job, RedisQueue
+
+queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
+print("\\n".join(queue.enqueue(*(Job("shout", word.encode()) for word in sys.argv[1:])).created))
+"""
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return name
+
+
+@pytest.mark.parametrize(("name", "redis"), [("newest", ""), ("oldest", "5.2.0")])
+def test_a_job_is_enqueued_and_run_without_extras(
+    name: str,
+    redis: str,
+    request: pytest.FixtureRequest,
+    redis_server: EmbeddedServer,
+    queue_name: str,
+    tmp_path: Path,
+) -> None:
+    environment: Environment = request.getfixturevalue(name)
+    script = write(tmp_path, "one_job.py", ONE_JOB)
+    where = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue_name}
+    told = json.loads(
+        environment.run("python", "-W", "error", script, cwd=tmp_path, environ=where).stdout
+    )
+    assert told["result"] == "hello, world"
+    assert told["broken"] == []
+    assert told["home"].startswith(str(environment.folder))
+    assert told["redis"].startswith(redis)
+    assert told["installed"] == ["hiredis", "msgpack", "redis", "redisjobs", "tenacity"]
+
+
+def test_a_producer_loads_no_code_that_it_has_no_use_for(
+    newest: Environment, redis_server: EmbeddedServer, queue_name: str, tmp_path: Path
+) -> None:
+    script = write(tmp_path, "producer.py", PRODUCER)
+    where = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue_name}
+    loaded = set(newest.run("python", script, cwd=tmp_path, environ=where).stdout.split())
+    ours = {name.split(".")[1] for name in loaded if name.startswith("redisjobs.")}
+    assert "queue" in ours
+    unused = {
+        "aio", "cli", "codec", "demo", "dequeue", "embedded",
+        "registry", "supervisor", "tasks", "worker",
+    }  # fmt: skip
+    assert ours.isdisjoint(unused)
+
+
+def test_importing_loads_nothing_but_what_redis_itself_brings(
+    full: Environment, tmp_path: Path
+) -> None:
+    def modules(statement: str) -> set[str]:
+        listed = f"{statement}; import sys; print(*(m.split('.')[0] for m in sys.modules))"
+        return set(full.run("python", "-c", listed, cwd=tmp_path).stdout.split())
+
+    with_redis = modules("import redis")
+    more = modules("from redisjobs import Job, RedisQueue") - with_redis
+    # redis-py loads asyncio, its own asyncio client and ssl, whether they are used or not.
+    assert {"asyncio", "ssl"} <= with_redis
+    assert more <= {
+        "redisjobs", "msgpack", "tenacity", "hmac", "secrets",
+        "cython_runtime", *(name for name in more if name.startswith("_cython_")),
+    }  # fmt: skip
+    assert modules("import redisjobs").isdisjoint({"redis", "asyncio", "click", "rich"})
+
+
+def test_without_its_extra_the_command_says_which_line_brings_it(
+    newest: Environment, tmp_path: Path
+) -> None:
+    told = newest.run("redisjobs", "stats", cwd=tmp_path, exit_code=2)
+    assert told.stdout == ""
+    assert told.stderr == (
+        "redisjobs: the command line needs click and rich: pip install 'redisjobs[cli]'\n"
+    )
+
+
+def test_two_services_with_other_releases_installed_share_a_queue(
+    oldest: Environment,
+    full: Environment,
+    redis_server: EmbeddedServer,
+    queue_name: str,
+    tmp_path: Path,
+) -> None:
+    where = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue_name}
+    write(tmp_path, "shop.py", SHOP)
+    script = write(tmp_path, "web.py", WEB)
+    queue = RedisQueue.from_url(redis_server.url, queue_name)
+    worker = full.start("redisjobs", "worker", "shop:worker", cwd=tmp_path, environ=where)
+    try:
+        wait_until(lambda: queue.stats().workers, "the other service's worker is there")
+        ids = oldest.run("python", script, "one", "two", cwd=tmp_path, environ=where).stdout.split()
+        assert [job.result for job in wait_for_end(queue, *ids)] == [b"ONE", b"TWO"]
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        _, log = worker.communicate(timeout=20)
+    assert worker.returncode == 0, log
+
+
+def test_a_type_checker_reads_the_types_of_the_installed_package(
+    newest: Environment, tmp_path: Path
+) -> None:
+    pytest.importorskip("mypy.api")
+    from mypy import api
+
+    script = write(
+        tmp_path,
+        "typed.py",
+        "from redisjobs import RedisQueue\n"
+        "job = RedisQueue.from_url('redis://localhost').get('a')\n"
+        "reveal_type(job)\n",
+    )
+    options = ["--strict", f"--python-executable={newest.python}", f"--cache-dir={tmp_path}"]
+    out, err, _ = api.run([*options, "--no-error-summary", str(tmp_path / script)])
+    assert 'Revealed type is "redisjobs.job.Job | None"' in out, out + err
+    assert "error:" not in out
