@@ -1,0 +1,128 @@
+"""How many no-op jobs a second go through, and what each costs.
+
+    python -m benchmarks.throughput [--runs 5] [--jobs 200000] [--json FILE] [--plot FILE]
+
+Each row has a fresh server on TCP: it is filled by `enqueue_many`, then worker processes drain it.
+The rate is taken once a fifth has ended, so that starting an interpreter is no part of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from benchmarks import floor
+from benchmarks.contender import Ours
+from benchmarks.cpu import ForeignLoad
+from benchmarks.drain import drain
+from benchmarks.plots import Plot
+from benchmarks.producing import one_by_one
+from benchmarks.report import Benchmark, Metric, Options, Run, main
+from benchmarks.servers import Served, serving
+
+
+class Drain(NamedTuple):
+    """One row: its handler, how many processes, and settings other than the defaults."""
+
+    handler: str = "noop"
+    processes: int = 1
+    settings: dict[str, float] = {}  # noqa: RUF012 - nobody writes it
+
+
+DRAINS = {
+    "redisjobs, sync": Drain(),
+    "redisjobs, async": Drain("noop_async"),
+    "redisjobs, 2 processes": Drain(processes=2),
+    "redisjobs, 2 processes, async": Drain("noop_async", 2),
+    "redisjobs, prefetch=0": Drain(settings={"prefetch": 0}),
+    "redisjobs, default retention": Drain(settings={"retention": 3600.0}),
+}
+# Where one row is quoted as a fraction of another.
+FRACTIONS = {
+    "redisjobs, sync": "floor: bare scripts",
+    "redisjobs, default retention": "redisjobs, sync",
+}
+
+
+def drained(served: Served, how: Drain, jobs: int) -> dict[str, float]:
+    """Fills and drains once."""
+    ours = Ours(served, handler=how.handler, **how.settings)
+    used, began = served.cpu_us(), time.monotonic()
+    before = time.process_time()
+    ours.fill(jobs)
+    producer_us = (time.process_time() - before) * 1e6 / jobs
+    bulk = jobs / (time.monotonic() - began)
+    result = drain(served, ours, jobs, processes=how.processes)
+    life_us = (served.cpu_us() - used) / jobs
+    return {
+        **result.metrics(),
+        "bulk_per_s": bulk,
+        "producer_cpu_us": producer_us,
+        "redis_life_us": life_us,
+    }
+
+
+FLOORS = {
+    "floor: bare scripts": floor.scripts,
+    "floor: plain commands, many jobs each": floor.commands,
+    "plain commands, one job each": floor.single_commands,
+}
+
+
+def run(options: Options) -> Run:
+    """All rows once."""
+    rows: dict[str, dict[str, float]] = {}
+    for name, how in DRAINS.items():
+        if options.wants(name):
+            jobs = options.jobs // 4 if how.settings.get("prefetch") == 0 else options.jobs
+            with serving(options.server) as served:
+                rows[name] = drained(served, how, jobs)
+    for name, move in FLOORS.items():
+        if options.wants(name):
+            with serving(options.server) as served:
+                load = ForeignLoad()
+                rows[name] = move(served, options.jobs)
+                rows[name]["foreign_cores"] = load.cores()
+    if options.wants("redisjobs, one by one"):
+        with serving(options.server) as served:
+            load = ForeignLoad()
+            rows["redisjobs, one by one"] = one_by_one(served, options.jobs // 20)
+            rows["redisjobs, one by one"]["foreign_cores"] = load.cores()
+    for name, other in FRACTIONS.items():
+        if name in rows and other in rows:
+            rows[name]["fraction"] = rows[name]["jobs_per_s"] / rows[other]["jobs_per_s"]
+    return rows
+
+
+METRICS = [
+    Metric("jobs_per_s", "drain/s"),
+    Metric("fraction", "of it: floor; without retention", 2),
+    Metric("worker_cpu_us", "worker CPU µs", 1),
+    Metric("redis_cpu_us", "Redis CPU µs", 1),
+    Metric("redis_life_us", "Redis CPU µs, whole life", 1),
+    Metric("worker_cores", "worker cores", 2),
+    Metric("redis_cores", "Redis cores", 2),
+    Metric("bulk_per_s", "bulk/s"),
+    Metric("enqueue_per_s", "enqueue/s"),
+    Metric("bare_per_s", "bare EVALSHA/s"),
+    Metric("of_bare", "of bare", 2),
+    Metric("producer_cpu_us", "producer CPU µs", 1),
+    Metric("foreign_cores", "foreign cores", 2),
+]
+
+BENCHMARK = Benchmark(
+    "throughput",
+    "No-op jobs with a payload of 105 bytes: drain, enqueue, and processor time per job",
+    METRICS,
+    run,
+    jobs=200_000,
+    plot=Plot(
+        "No-op jobs a second, and what each costs",
+        {"jobs_per_s": "drained a second", "worker_cpu_us": "worker CPU, µs a job",
+         "redis_life_us": "Redis CPU, µs a job, whole life"},
+    ),
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(BENCHMARK)

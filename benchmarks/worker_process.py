@@ -1,0 +1,165 @@
+"""One worker process of redisjobs, as benchmarks start it:
+
+    python -m benchmarks.worker_process '{"url": …, "handler": "noop", …}'
+
+The fields are those of `WorkerPlan`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from benchmarks.journal import note, ran
+from redisjobs import Context, Job, RedisQueue, Worker
+
+CPU_S = 0.001
+WAIT_S = 0.005
+LONG_S = 3.0
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """What a worker process is to be.
+
+    Attributes:
+        handler: a name in HANDLERS.
+        kinds: all run by this handler.
+        workers: how many workers in the one process, each in a thread of its own.
+    """
+
+    url: str
+    handler: str = "noop"
+    queue: str = "benchmark"
+    kinds: tuple[str, ...] = ("noop",)
+    concurrency: int = 10
+    prefetch: int | Literal["auto"] = "auto"
+    retention: float = 0.0
+    workers: int = 1
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [sys.executable, "-m", "benchmarks.worker_process", json.dumps(asdict(self))]
+
+
+def noop(_: Context, job: Job) -> None:  # noqa: ARG001
+    """Nothing but being counted."""
+    ran()
+
+
+async def noop_async(_: Context, job: Job) -> None:  # noqa: ARG001
+    """The same in a coroutine."""
+    ran()
+
+
+def burn() -> None:
+    """1 ms of this thread's processor time, however it is scheduled."""
+    end = time.thread_time() + CPU_S
+    while time.thread_time() < end:
+        pass
+
+
+def cpu(_: Context, job: Job) -> None:  # noqa: ARG001
+    """Computes."""
+    burn()
+    ran()
+
+
+async def cpu_async(_: Context, job: Job) -> None:  # noqa: ARG001
+    """Computes in a coroutine."""
+    burn()
+    ran()
+
+
+def wait(_: Context, job: Job) -> None:  # noqa: ARG001
+    """Waits, as for a database."""
+    time.sleep(WAIT_S)
+    ran()
+
+
+async def wait_async(_: Context, job: Job) -> None:  # noqa: ARG001
+    """Waits in a coroutine."""
+    await asyncio.sleep(WAIT_S)
+    ran()
+
+
+def mix(ctx: Context, job: Job) -> None:
+    """One in five computes, the others wait."""
+    (cpu if random.random() < 0.2 else wait)(ctx, job)
+
+
+async def mix_async(ctx: Context, job: Job) -> None:
+    """The same in a coroutine."""
+    await (cpu_async if random.random() < 0.2 else wait_async)(ctx, job)
+
+
+def pick_up(_: Context, job: Job) -> None:
+    """Notes how long ago the job was sent, in seconds by the clock that all processes share."""
+    note(time.monotonic() - float(job.payload[:20]))
+
+
+async def pick_up_async(_: Context, job: Job) -> None:
+    """The same in a coroutine."""
+    note(time.monotonic() - float(job.payload[:20]))
+
+
+def late(_: Context, job: Job) -> None:
+    """Notes how late the job is, in seconds; the server is on this machine and has its clock."""
+    note(time.time() - float(job.payload[:20]))
+
+
+async def late_async(_: Context, job: Job) -> None:
+    """The same in a coroutine."""
+    note(time.time() - float(job.payload[:20]))
+
+
+def long(_: Context, job: Job) -> None:
+    """Notes how long ago the job was sent, then takes long, if it was sent at all."""
+    if job.payload[:1].isdigit():
+        note(time.monotonic() - float(job.payload[:20]))
+        time.sleep(LONG_S)
+    else:
+        ran()
+
+
+HANDLERS: Mapping[str, Any] = {
+    fn.__name__: fn
+    for fn in (
+        noop, noop_async, cpu, cpu_async, wait, wait_async, mix, mix_async,
+        pick_up, pick_up_async, late, late_async, long,
+    )
+}  # fmt: skip
+
+
+def _worker(plan: WorkerPlan) -> Worker:
+    queue = RedisQueue.from_url(plan.url, plan.queue, retention=plan.retention)
+    handlers = dict.fromkeys(plan.kinds, HANDLERS[plan.handler])
+    return Worker(queue, handlers, concurrency=plan.concurrency, prefetch=plan.prefetch)
+
+
+def main() -> None:
+    """Runs until SIGTERM."""
+    logging.basicConfig(level=logging.WARNING)
+    fields = json.loads(sys.argv[1])
+    plan = WorkerPlan(**{**fields, "kinds": tuple(fields["kinds"])})
+    others = [_worker(plan) for _ in range(plan.workers - 1)]
+    threads = [threading.Thread(target=worker.run) for worker in others]
+    for thread in threads:
+        thread.start()
+    _worker(plan).run()
+    for worker in others:
+        worker.stop()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()
