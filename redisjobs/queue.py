@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from redisjobs.context import Context
     from redisjobs.operations.inspect import CheckReport, Stats
+    from redisjobs.operations.listing import JobPage
 
 
 # What one call may carry: the server is held while it runs, and buffers all of it.
@@ -202,6 +203,34 @@ class RedisQueue:
     def _once(self, operation: Callable[[Keys, str], Any], id: str) -> bool:
         checked = normalise_id(id)
         return bool(self.lines.run(lambda: operation(self.keys, checked), repeatable=False))
+
+    def jobs(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> JobPage:
+        """A page of up to `limit` jobs (1 to 1,000): those that run, those that wait, in the order
+        in which they come due, then those that have ended, the latest first.
+
+        What stays where it is, is on exactly one page, whatever ends or vanishes meanwhile. A page
+        of large jobs stops after about 8 MiB.
+
+        Args:
+            status: a `Status`, or of those that are PENDING "running", "ready" or "scheduled".
+            kind: None for all.
+            limit: how many at most.
+            after: the `after` of the page before; that of the last page is None.
+
+        Raises:
+            ConfigurationError: a status, limit or `after` that cannot be.
+            InvalidJobError: no job can have that kind.
+        """
+        from redisjobs.operations import listing
+
+        return self.lines.run(lambda: listing.list_jobs(self.keys, status, kind, limit, after))
 
     def stats(self) -> Stats:
         """How many jobs of each kind wait, run and have ended, and which workers there are."""
