@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from redisjobs import RedisQueue
+from tests.package.environments import clean_environ
 from tests.running import wait_for_end
 from tests.waiting import wait_until
 
@@ -170,17 +173,23 @@ def test_two_services_with_other_releases_installed_share_a_queue(
 def test_a_type_checker_reads_the_types_of_the_installed_package(
     newest: Environment, tmp_path: Path
 ) -> None:
-    pytest.importorskip("mypy.api")
-    from mypy import api
-
-    script = write(
+    pytest.importorskip("mypy")
+    write(
         tmp_path,
         "typed.py",
         "from redisjobs import RedisQueue\n"
         "job = RedisQueue.from_url('redis://localhost').get('a')\n"
         "reveal_type(job)\n",
     )
-    options = ["--strict", f"--python-executable={newest.python}", f"--cache-dir={tmp_path}"]
-    out, err, _ = api.run([*options, "--no-error-summary", str(tmp_path / script)])
-    assert 'Revealed type is "redisjobs.job.Job | None"' in out, out + err
-    assert "error:" not in out
+    mypy = [sys.executable, "-m", "mypy", "--strict", f"--python-executable={newest.python}"]
+    checked = subprocess.run(
+        [*mypy, "typed.py"],
+        cwd=tmp_path,  # in the checkout it would read that one's package, and its settings
+        env=clean_environ({}),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert 'Revealed type is "redisjobs.job.Job | None"' in checked.stdout, checked.stdout
+    assert checked.returncode == 0, checked.stdout + checked.stderr
