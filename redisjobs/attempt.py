@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from redisjobs.context import CancelReason, Context
+from redisjobs.context import CancelReason, Context, running_context
 from redisjobs.errors import message_of
 from redisjobs.limits import MAX_ERROR_CHARS, MAX_RETRY_AFTER
 from redisjobs.retry import RetryableError, find_retryable
@@ -55,10 +55,13 @@ def run(
     """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
+    before = running_context.set(ctx)
     try:
         result = fn(ctx, job)
     except BaseException as err:  # noqa: BLE001 - what ends a handler must not end the worker
         return outcome_of_exception(err, ctx, floor)
+    finally:
+        running_context.reset(before)
     if result is None:
         return _DONE_WITHOUT_RESULT
     return _outcome_of_result(result, max_result)
@@ -74,8 +77,14 @@ async def run_async(
     """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
-    with _cancelled_with(ctx):
-        return await _awaited(fn, ctx, job, floor, max_result)
+    before = running_context.set(ctx)
+    try:
+        with _cancelled_with(ctx):
+            return await _awaited(fn, ctx, job, floor, max_result)
+    finally:
+        # A coroutine that is thrown away unfinished is closed outside of the context of its task.
+        with suppress(ValueError):
+            running_context.reset(before)
 
 
 async def _awaited(

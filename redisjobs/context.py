@@ -6,9 +6,12 @@ import logging
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from redisjobs.errors import RedisJobsError
 
 _LOGGER = logging.getLogger("redisjobs")
 
@@ -159,3 +162,25 @@ class JobLogger(logging.LoggerAdapter[logging.Logger]):
         """Merges the two, which the base class does not do before Python 3.13."""
         kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
         return msg, kwargs
+
+
+# Set by `redisjobs.attempt` for as long as a handler runs.
+running_context: ContextVar[Context] = ContextVar("redisjobs.running_context")
+
+
+def current_context() -> Context:
+    """The context of the handler that runs here, in it and in whatever it calls.
+
+    Tasks that an `async def` handler starts and `asyncio.to_thread` have it too; a thread that a
+    handler starts by itself has not.
+
+    Raises:
+        RedisJobsError: no handler runs here.
+    """
+    try:
+        return running_context.get()
+    except LookupError:
+        raise RedisJobsError(
+            "no handler runs here: current_context() is for handlers and what they call; elsewhere"
+            " pass a Context, or make one with Context.background()"
+        ) from None
