@@ -66,5 +66,6 @@ def worker(
     A process that dies is started again, and its jobs are taken back at once.
     """
     configure_logging(log_level)
-    options = WorkerOptions(target, concurrency, burst, log_level)
+    settings = {} if concurrency is None else {"concurrency": concurrency}
+    options = WorkerOptions(target, settings, burst, log_level)
     ctx.exit(Supervisor(options, processes=processes).run())

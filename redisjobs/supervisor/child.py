@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import threading
 from collections.abc import Sequence
 
-from redisjobs.errors import ConfigurationError, IncompatibleQueueError
+from redisjobs.errors import ConfigurationError, IncompatibleQueueError, QueueUnavailableError
+from redisjobs.operations.operation import Operation, command, reply_of
+from redisjobs.queue import RedisQueue
 from redisjobs.supervisor.lifeline import Lifeline
 from redisjobs.supervisor.loading import load_worker
 from redisjobs.supervisor.logs import LEVELS, configure_logging
-from redisjobs.supervisor.protocol import CANNOT_RUN
+from redisjobs.supervisor.protocol import CANNOT_RUN, UNAVAILABLE
+from redisjobs.worker.worker import Worker
 
 # How long the process may take to end once its worker has: for what the user's code has registered
 # with atexit, but not for a thread of its that never ends.
@@ -26,20 +30,39 @@ def main(arguments: Sequence[str]) -> int:
     try:
         worker = load_worker(options.target)
         configure_logging(options.log_level)
-        if options.concurrency is not None:
-            worker.use_concurrency(options.concurrency)
+        worker.use_settings(**json.loads(options.settings))
+        if options.burst:
+            _require_redis(worker)
         worker.run(burst=options.burst, parentage=lifeline.hand_over(worker))
     except (ConfigurationError, IncompatibleQueueError) as err:
         lifeline.fail(str(err))
         return CANNOT_RUN
+    except QueueUnavailableError as err:
+        lifeline.fail(f"{err}; a burst does not wait until it can be")
+        return UNAVAILABLE
     return 0
+
+
+def _require_redis(worker: Worker) -> None:
+    """A worker waits for its Redis, however long that is away; but whoever starts a burst waits for
+    its end.
+
+    Raises:
+        QueueUnavailableError: it was not there for 3 s.
+    """
+    if isinstance(worker.queue, RedisQueue):
+        worker.queue.lines.run(_ping)
+
+
+def _ping() -> Operation[None]:
+    reply_of((yield (command("PING"),)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m redisjobs.supervisor.child")
     parser.add_argument("target")
     parser.add_argument("--lifeline", type=int, required=True)
-    parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--settings", default="{}", help="of the worker, as JSON")
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     return parser

@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import Any
 
 from redisjobs.errors import ConfigurationError, message_of
-from redisjobs.worker.worker import Worker
+from redisjobs.worker.worker import Worker, being_loaded
 
 
 def load_worker(target: str) -> Worker:
     """The worker that `target` names: `package.module:name`, where the name may have dots, and is a
     Worker or a function without arguments that returns one.
 
-    The current directory is searched first.
+    The current directory is searched first. What is imported may not run a worker meanwhile.
 
     Raises:
         ConfigurationError: there is no such worker. The last line of the message says why; before
@@ -32,7 +32,11 @@ def load_worker(target: str) -> Worker:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return _as_worker(target, _attribute(target, _module(target, module_name), path))
+    loading = being_loaded.set(target)
+    try:
+        return _as_worker(target, _attribute(target, _module(target, module_name), path))
+    finally:
+        being_loaded.reset(loading)
 
 
 def _module(target: str, name: str) -> ModuleType:

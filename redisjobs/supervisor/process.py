@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from redisjobs.supervisor.protocol import Birth, Report, birth_line, read_report
 
@@ -20,13 +23,13 @@ class WorkerOptions:
 
     Attributes:
         target: `MODULE:WORKER`.
-        concurrency: how many handlers run at once; None leaves it to the worker.
+        settings: by the names that `Worker` gives them; what is not here is left to the worker.
         burst: whether to end when nothing is due.
         log_level: of the process's log, e.g. "info".
     """
 
     target: str
-    concurrency: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     burst: bool = False
     log_level: str = "info"
 
@@ -34,8 +37,8 @@ class WorkerOptions:
         """The command line of a child, whose end of the pair is this file descriptor."""
         arguments = [sys.executable, "-m", CHILD_MODULE, self.target]
         arguments += ["--lifeline", str(lifeline), "--log-level", self.log_level]
-        if self.concurrency is not None:
-            arguments += ["--concurrency", str(self.concurrency)]
+        if self.settings:
+            arguments += ["--settings", json.dumps(dict(self.settings))]
         if self.burst:
             arguments.append("--burst")
         return arguments

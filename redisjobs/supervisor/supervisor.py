@@ -9,7 +9,14 @@ import time
 from dataclasses import dataclass, field
 
 from redisjobs.supervisor.process import WorkerOptions, WorkerProcess, how_it_ended
-from redisjobs.supervisor.protocol import CANNOT_RUN, Birth, Report, death_line, say
+from redisjobs.supervisor.protocol import (
+    CANNOT_RUN,
+    UNAVAILABLE,
+    Birth,
+    Report,
+    death_line,
+    say,
+)
 from redisjobs.supervisor.restarts import HEALTHY_AFTER_S, Backoff, Deaths
 from redisjobs.supervisor.signals import Signals
 
@@ -58,7 +65,8 @@ class Supervisor:
 
         Returns:
             The exit code for this process: 0 after a graceful end; 78 if a worker cannot be loaded,
-            or cannot work with its Redis, right at the start; 128 + n after a second signal n.
+            or cannot work with its Redis, right at the start; 69 if a burst finds no Redis; 128 + n
+            after a second signal n.
         """
         with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD) as signals:
             while not self._is_over():
@@ -126,8 +134,8 @@ class Supervisor:
             return
         if report.failure is not None:
             _LOGGER.error("%s", report.failure)
-            if self._is_start_up(process, report, lived_s):
-                self._exit_code = CANNOT_RUN
+            if exit_code == UNAVAILABLE or self._is_start_up(process, report, lived_s):
+                self._exit_code = UNAVAILABLE if exit_code == UNAVAILABLE else CANNOT_RUN
                 self._stop()
                 return
         delay_s = place.backoff.delay_s(lived_s)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 from redisjobs.errors import ConfigurationError
 
 SHORTEST_POLL_S = 0.1
 SHORTEST_LEASE_S = 0.1
+
+
+class WorkerKeywords(TypedDict, total=False):
+    """The settings of a worker, as `Worker` takes them."""
+
+    concurrency: int
+    prefetch: int | Literal["auto"]
+    lease: float
+    shutdown_timeout: float
+    max_losses: int
+    min_retry_backoff: float
+    poll_interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +77,22 @@ class WorkerSettings:
             max(SHORTEST_POLL_S, _seconds("poll_interval", poll_interval)),
         )
 
-    def with_concurrency(self, concurrency: int) -> WorkerSettings:
-        """The same with as many slots; 0 means 1.
+    def with_these(self, given: WorkerKeywords) -> WorkerSettings:
+        """The same, but for what is given.
 
         Raises:
-            ConfigurationError: it is no whole number, 0 or more.
+            ConfigurationError: a value cannot be used; it names the setting.
         """
-        return replace(self, concurrency=max(1, _whole("concurrency", concurrency)))
+        kept: dict[str, Any] = {
+            "concurrency": self.concurrency,
+            "prefetch": self.prefetch,
+            "lease": self.lease_s,
+            "shutdown_timeout": self.shutdown_timeout_s,
+            "max_losses": self.max_losses,
+            "min_retry_backoff": self.min_retry_backoff.total_seconds(),
+            "poll_interval": self.poll_interval_s,
+        }
+        return WorkerSettings.of(**(kept | given))
 
     @property
     def lease_us(self) -> int:

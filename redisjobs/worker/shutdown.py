@@ -29,6 +29,10 @@ class Shutdown:
         """Whether the worker is to stop."""
         return self._requested_at is not None
 
+    def allow(self, timeout_s: float) -> None:
+        """Has running handlers go on for this long."""
+        self._timeout_s = timeout_s
+
     def request(self) -> None:
         """Asks for it. Safe in a signal handler."""
         if self._requested_at is None:

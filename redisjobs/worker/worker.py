@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from redisjobs.attempt import AsyncHandler, SyncHandler
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
@@ -17,11 +18,14 @@ from redisjobs.registry import Handlers
 from redisjobs.worker.engine import Engine
 from redisjobs.worker.janitor import ChildDeath
 from redisjobs.worker.plain import PlainRunner, is_job_queue
-from redisjobs.worker.settings import WorkerSettings
+from redisjobs.worker.settings import WorkerKeywords, WorkerSettings
 from redisjobs.worker.shutdown import Shutdown
 from redisjobs.worker.signals import stopping_on_signals
 
 _LOGGER = logging.getLogger("redisjobs.worker")
+
+# What is being imported to find a worker in it, as MODULE:WORKER.
+being_loaded: ContextVar[str] = ContextVar("being_loaded", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +124,14 @@ class Worker:
             engine.heartbeat.beat_soon()
             engine.wakeup.wake()
 
-    def use_concurrency(self, concurrency: int) -> None:
-        """Has the next `run()` run this many handlers at once, instead of as many as it was made
-        with.
+    def use_settings(self, **settings: Unpack[WorkerKeywords]) -> None:
+        """Has the next `run()` use these settings instead of those that it was made with.
 
         Raises:
-            ConfigurationError: it is no whole number, 0 or more.
+            ConfigurationError: a value cannot be used; it names the setting.
         """
-        self.settings = self.settings.with_concurrency(concurrency)
+        self.settings = self.settings.with_these(settings)
+        self._shutdown.allow(self.settings.shutdown_timeout_s)
 
     def enqueue(self, *jobs: Job) -> Any:
         """Enqueues jobs that this worker can run, all or none.
@@ -158,6 +162,7 @@ class Worker:
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
+        _refuse_while_loading()
         if self._running:
             raise ConfigurationError("this worker runs already: make another one")
         self._running = True
@@ -222,3 +227,12 @@ class Worker:
         engine = self._engine
         if engine is not None:
             engine.janitor.tell(death)
+
+
+def _refuse_while_loading() -> None:
+    """A module that runs its worker whenever it is imported would never be loaded."""
+    if target := being_loaded.get():
+        raise ConfigurationError(
+            f"the module of {target} runs a worker while it is imported: leave that to"
+            ' `redisjobs worker`, or put it under `if __name__ == "__main__":`'
+        )

@@ -150,7 +150,7 @@ def test_a_worker_refuses_what_makes_no_sense(arguments: list[str]) -> None:
         ([], (WorkerOptions("shop:worker"), 1)),
         (
             ["--processes", "3", "--concurrency", "20", "--burst", "--log-level", "DEBUG"],
-            (WorkerOptions("shop:worker", 20, burst=True, log_level="debug"), 3),
+            (WorkerOptions("shop:worker", {"concurrency": 20}, burst=True, log_level="debug"), 3),
         ),
     ],
 )
