@@ -1,0 +1,28 @@
+"""The API reference is what the docstrings say."""
+
+from __future__ import annotations
+
+import redisjobs
+from scripts.reference import PAGE, page
+
+
+def test_the_page_is_made_from_the_code_as_it_is() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/reference.md is behind: run `python -m scripts.reference`"
+    )
+
+
+def test_every_public_name_has_its_entry() -> None:
+    entries = [line.removeprefix("## ") for line in page().splitlines() if line.startswith("## ")]
+    public = {name for name in redisjobs.__all__ if not name.startswith("__")}
+    assert public <= set(entries)
+    assert len(entries) == len(set(entries))
+
+
+def test_an_entry_tells_signature_arguments_and_errors() -> None:
+    entry = page().split("\n## RedisQueue\n")[1].split("\n## ")[0]
+    assert "RedisQueue(\n    client: " in entry
+    assert "    retention_limit: int = 10000,\n" in entry
+    assert "- `retention`: seconds (or a timedelta)" in entry
+    assert "**`enqueue(*jobs: Job) -> Enqueued`**" in entry
+    assert "- `JobExistsError`: some ids exist" in entry
