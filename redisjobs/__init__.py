@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redisjobs._version import __version__
 
 if TYPE_CHECKING:
+    from redisjobs.aio import AsyncRedisQueue
     from redisjobs.context import CancelReason, Context
     from redisjobs.errors import (
         ConfigurationError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from redisjobs.worker import Worker
 
 _HOME = {
+    "AsyncRedisQueue": "aio",
     "CancelReason": "context",
     "ConfigurationError": "errors",
     "Context": "context",
@@ -59,6 +61,7 @@ _HOME = {
 
 __all__ = [
     "__version__",
+    "AsyncRedisQueue",
     "CancelReason",
     "ConfigurationError",
     "Context",

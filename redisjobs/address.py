@@ -1,4 +1,6 @@
-"""Connections of our own to the server that a user's client speaks to."""
+"""Connections of our own to the server that a user's client speaks to: blocking ones, and where it
+is an asyncio client, asyncio ones too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -29,21 +33,31 @@ _POOL_BUSINESS = (
     "himport_registry",
 )
 
+# What a blocking connection is made with in place of an asyncio one, and what means something else
+# to it.
+_BLOCKING = {
+    redis.asyncio.Connection: redis.Connection,
+    redis.asyncio.SSLConnection: redis.SSLConnection,
+    redis.asyncio.UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
+}
+_ASYNC_ONLY = ("parser_class", "encoder_class", "redis_connect_func")
+
 
 class Address:
     """Where a client's server is and how to connect to it, without the client's retries.
 
+    Args:
+        client: a `redis.Redis`, or with `is_async` a `redis.asyncio.Redis`.
+
     Raises:
-        ConfigurationError: the client is none that a queue can use.
+        ConfigurationError: the client is none that such a queue can use.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, is_async: bool = False) -> None:
         pool = getattr(client, "connection_pool", None)
-        if not isinstance(client, redis.Redis) or pool is None:
-            raise ConfigurationError(
-                f"RedisQueue needs a redis.Redis client, not {type(client).__name__}"
-                " (redis.asyncio belongs to an async queue; Redis Cluster is not supported yet)"
-            )
+        wanted = redis.asyncio.Redis if is_async else redis.Redis
+        if not isinstance(client, wanted) or pool is None:
+            raise ConfigurationError(_wrong_client(client, is_async=is_async))
         settings: Mapping[str, Any] = pool.connection_kwargs
         if settings.get("decode_responses"):
             raise ConfigurationError(
@@ -51,6 +65,7 @@ class Address:
                 " make it without"
             )
         self._connection_class = pool.connection_class
+        self._is_async = is_async
         self._settings = {
             **{name: value for name, value in settings.items() if name not in _POOL_BUSINESS},
             "retry": Retry(NoBackoff(), 0),
@@ -63,11 +78,30 @@ class Address:
         self.checked = False  # whether the server was seen to be new enough
 
     def connection(self, timeout_s: float) -> Any:
-        """A connection, not yet open, whose connecting, sending and receiving each take at most
-        `timeout_s`.
+        """A blocking connection, not yet open, whose connecting, sending and receiving each take at
+        most `timeout_s`.
+
+        Raises:
+            ConfigurationError: the client is an asyncio one whose kind of connection has no
+                blocking counterpart.
         """
+        settings = self._settings | _time_limits(timeout_s)
+        if not self._is_async:
+            return self._connection_class(**settings)
+        blocking = _BLOCKING.get(self._connection_class)
+        if blocking is None:
+            raise ConfigurationError(
+                f"a worker needs blocking connections, and {self._connection_class.__name__} has"
+                " no counterpart among them: give it a RedisQueue"
+            )
+        for name in _ASYNC_ONLY:
+            settings.pop(name, None)
+        return blocking(**settings)
+
+    def async_connection(self, timeout_s: float) -> Any:
+        """An asyncio connection, with the same limits. Only of an asyncio client's server."""
         return self._connection_class(
-            **self._settings | {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+            **self._settings | _time_limits(timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
         )
 
     def check_version(self, info: bytes) -> None:
@@ -101,6 +135,24 @@ class Address:
         )
 
 
+def _time_limits(timeout_s: float) -> dict[str, float]:
+    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+
+
+def _wrong_client(client: object, *, is_async: bool) -> str:
+    needs = (
+        "AsyncRedisQueue needs a redis.asyncio.Redis"
+        if is_async
+        else "RedisQueue needs a redis.Redis"
+    )
+    hint = "Redis Cluster is not supported yet"
+    if isinstance(client, redis.Redis):
+        hint = "a redis.Redis is for RedisQueue"
+    elif isinstance(client, redis.asyncio.Redis):
+        hint = "a redis.asyncio.Redis is for AsyncRedisQueue"
+    return f"{needs} client, not {type(client).__name__} ({hint})"
+
+
 def _without_secrets(message: str) -> str:
     """Without URLs, without the settings that redis-py shows of a connection, and without the words
     of a command that a server does not know, which it repeats: AUTH's is the password.
@@ -128,6 +180,17 @@ def client_from_url(url: object) -> redis.Redis:
         ConfigurationError: it cannot be read. The message does not quote it: it may hold a
             password.
     """
+    client: redis.Redis = _made_from_url(redis.Redis, url)
+    return client
+
+
+def async_client_from_url(url: object) -> redis.asyncio.Redis:
+    """As `client_from_url`, an asyncio one."""
+    client: redis.asyncio.Redis = _made_from_url(redis.asyncio.Redis, url)
+    return client
+
+
+def _made_from_url(client_class: Any, url: object) -> Any:
     if not isinstance(url, str):
         raise ConfigurationError(f"the Redis URL must be a str, not {type(url).__name__}")
     if not url.strip():
@@ -139,7 +202,7 @@ def client_from_url(url: object) -> redis.Redis:
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss") and not _DATABASE.fullmatch(parts.path):
             raise ValueError("the database is no number")
-        return redis.Redis.from_url(url)
+        return client_class.from_url(url)
     except Exception as err:  # noqa: BLE001 - whatever a wrong URL makes redis-py raise
         # Without the cause: redis-py shows a password that contains "/" as the port.
         raise ConfigurationError(

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -23,7 +22,6 @@ from redisjobs.errors import (
     RedisJobsError,
 )
 from redisjobs.job import Job
-from redisjobs.keys import Keys
 from redisjobs.limits import normalise_kind
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim, job_of
 from redisjobs.operations.giving_back import release
@@ -33,23 +31,15 @@ from redisjobs.operations.settle import Settlement, settle, unreadable
 from redisjobs.origin import Origin
 from redisjobs.patience import LineError
 from redisjobs.record import encode_state_body
-from redisjobs.settings import QueueSettings
+from redisjobs.source import Source
 from redisjobs.states import LETTER_OF_STATUS, Status
-from redisjobs.transport import Lines, drive
+from redisjobs.transport import drive
 
 LEASE_S = 15.0
 _MAX_LOSSES = 3  # as a worker's default
 _AGAIN_S = 0.1
 
 _LOGGER = logging.getLogger("redisjobs.queue")
-
-
-class Source(NamedTuple):
-    """The queue to take from."""
-
-    keys: Keys
-    settings: QueueSettings
-    lines: Lines
 
 
 def dequeue(

@@ -44,6 +44,7 @@ class Keys:
         self.last_chance = self.prefix + b"last-chance"
         self.totals = self.prefix + b"totals"
         self.kinds = self.prefix + b"kinds"
+        self.waited = self.prefix + b"waited"
         self.meta = self.prefix + b"meta"
         self._of_kind: dict[str, tuple[bytes, bytes, bytes]] = {}
         self._finished: dict[str, tuple[bytes, ...]] = {}
@@ -91,6 +92,10 @@ class Keys:
     def processing(self, worker: str) -> bytes:
         """The deliveries that a worker holds."""
         return self.prefix + b"processing:" + worker.encode()
+
+    def end_of(self, id: str) -> bytes:
+        """The channel on which the end of a job is told that somebody waits for."""
+        return self.waited + b":" + id.encode()
 
     def request(self, producer: str) -> bytes:
         """The number of a producer's last enqueue call that was carried out."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from tenacity import RetryCallState, wait_random_exponential
+from typing import Any
+
+from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
 
 from redisjobs.errors import QueueUnavailableError
 
+# How long connecting, and each wait for a reply, may take.
+TIMEOUT_S = 10.0
 # A call whose reply was lost is repeated this long, well below the minute for which its number is
 # remembered.
 REPEAT_FOR_S = 20.0
@@ -47,6 +51,15 @@ class Patience:
         """Whether it was tried for long enough."""
         limit_s = REPEAT_FOR_S if self._maybe_done else CONNECT_FOR_S
         return (state.seconds_since_start or 0.0) >= limit_s
+
+    def terms(self) -> dict[str, Any]:
+        """What tenacity's `Retrying` and `AsyncRetrying` are made with."""
+        return {
+            "retry": retry_if_exception(self.tries_again_after),
+            "wait": BETWEEN_TRIES,
+            "stop": self.is_over,
+            "reraise": True,
+        }
 
     def explained(self, err: LineError) -> QueueUnavailableError:
         """The last error, with what an earlier one says of the call."""

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from redisjobs.transport import generation
+from redisjobs.errors import InvalidJobError, JobExistsError
+from redisjobs.generation import generation
 
 
 class Ticket(NamedTuple):
@@ -34,23 +37,28 @@ class Lane:
 
 
 class Lanes:
-    """A process's lanes. A lane whose call was given up is not put back: its late original could
-    still arrive.
-    """
+    """A process's lanes."""
 
     def __init__(self) -> None:
         self._free: deque[Lane] = deque()
         self._generation = generation()
 
-    def take(self) -> Lane:
-        """A lane in which no call is under way."""
+    @contextmanager
+    def ticket(self) -> Iterator[Ticket]:
+        """The ticket of one call, in a lane where no other is under way.
+
+        The lane of a call that was given up or cancelled is thrown away: its late original could
+        still arrive.
+        """
         if self._generation != generation():
             self._generation, self._free = generation(), deque()
         try:
-            return self._free.pop()
+            lane = self._free.pop()
         except IndexError:
-            return Lane()
-
-    def put_back(self, lane: Lane) -> None:
-        """The lane's call has been answered."""
+            lane = Lane()
+        try:
+            yield lane.next_ticket()
+        except (InvalidJobError, JobExistsError):  # not sent, or answered
+            self._free.append(lane)
+            raise
         self._free.append(lane)

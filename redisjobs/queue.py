@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Protocol
 
-from redisjobs.address import client_from_url
-from redisjobs.errors import InvalidJobError, JobExistsError, RedisJobsError
+from redisjobs.address import Address, client_from_url
+from redisjobs.batches import Chunks, telling_what_was_stored
 from redisjobs.job import Job
 from redisjobs.keys import Keys
-from redisjobs.limits import MAX_JOBS_PER_CALL, normalise_id
+from redisjobs.limits import normalise_id
 from redisjobs.operations import one_job
-from redisjobs.operations.enqueue import enqueue
-from redisjobs.producers import Lanes, Ticket
-from redisjobs.record import EncodedJob, encode_job
-from redisjobs.settings import (
-    FAILED_LIMIT,
-    FAILED_RETENTION,
-    MAX_PAYLOAD,
-    MAX_RESULT,
-    RETENTION,
-    RETENTION_LIMIT,
-    QueueSettings,
-)
+from redisjobs.queue_base import Enqueued, QueueBase
+from redisjobs.source import Source
 from redisjobs.transport import Lines
+from redisjobs.waiting import waiting
 
 if TYPE_CHECKING:
     import redis
@@ -33,26 +25,7 @@ if TYPE_CHECKING:
     from redisjobs.operations.inspect import CheckReport, Stats
     from redisjobs.operations.listing import JobPage
 
-
-# What one call may carry: the server is held while it runs, and buffers all of it.
-MAX_CALL_BYTES = 64 * 2**20
-
-
-class Enqueued(NamedTuple):
-    """What an enqueue call stored."""
-
-    created: tuple[str, ...]
-
-
-class QueueKeywords(TypedDict, total=False):
-    """The settings of a queue, as `RedisQueue` takes them."""
-
-    retention: float | timedelta
-    retention_limit: int
-    failed_retention: float | timedelta
-    failed_limit: int
-    max_payload: int
-    max_result: int
+__all__ = ["Enqueued", "JobQueue", "RedisQueue"]
 
 
 class JobQueue(Protocol):
@@ -67,7 +40,7 @@ class JobQueue(Protocol):
         """
 
 
-class RedisQueue:
+class RedisQueue(QueueBase["redis.Redis"]):
     """A queue of jobs in Redis. Threads may share it, and it outlives a fork.
 
     Args:
@@ -85,42 +58,16 @@ class RedisQueue:
         ConfigurationError: a setting, the name or the client cannot be used.
     """
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        name: str = "default",
-        *,
-        retention: float | timedelta = RETENTION,
-        retention_limit: int = RETENTION_LIMIT,
-        failed_retention: float | timedelta = FAILED_RETENTION,
-        failed_limit: int = FAILED_LIMIT,
-        max_payload: int = MAX_PAYLOAD,
-        max_result: int = MAX_RESULT,
-    ) -> None:
-        self.settings = QueueSettings.of(
-            retention, retention_limit, failed_retention, failed_limit, max_payload, max_result
-        )
-        self.keys = Keys(name)
+    _client_from_url = staticmethod(client_from_url)
+
+    def _connect(self, client: redis.Redis) -> Address:
         self.lines = Lines(client)
-        self._lanes = Lanes()
-
-    @classmethod
-    def from_url(cls, url: str, name: str = "default", **settings: Unpack[QueueKeywords]) -> Self:
-        """A queue on the server at this URL: `redis://[[user]:password@]host:port/0`, `rediss://…`
-        or `unix:///path`.
-
-        Raises:
-            ConfigurationError: the URL cannot be read, or a setting cannot be used.
-        """
-        return cls(client_from_url(url), name, **settings)
+        return self.lines.address
 
     @property
-    def name(self) -> str:
-        """The namespace of the queue's keys."""
-        return self.keys.name
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} on {self.lines.address.name}>"
+    def source(self) -> Source:
+        """What a worker needs of this queue."""
+        return Source(self.keys, self.settings, self.lines)
 
     def enqueue(self, *jobs: Job) -> Enqueued:
         """Stores all of these jobs, 1 to 10,000 of any kinds, or none. The Job objects are not
@@ -134,16 +81,10 @@ class RedisQueue:
         """
         if not jobs:
             return Enqueued(())
-        lane = self._lanes.take()
-        ticket = lane.next_ticket()
-        encoded = _encode(jobs, ticket, self.settings.max_payload)
-        try:
-            self.lines.run(lambda: enqueue(self.keys, ticket.producer, ticket.number, encoded))
-        except JobExistsError:
-            self._lanes.put_back(lane)
-            raise
-        self._lanes.put_back(lane)
-        return Enqueued(tuple(job.id for job in encoded))
+        with self._lanes.ticket() as ticket:
+            enqueued, make = self._enqueueing(jobs, ticket)
+            self.lines.run(make)
+        return enqueued
 
     def enqueue_many(self, jobs: Iterable[Job], chunk: int = 1000) -> int:
         """Stores any number of jobs, `chunk` at a time, each chunk whole or not at all. Returns how
@@ -153,20 +94,12 @@ class RedisQueue:
             RedisJobsError: as `enqueue`; its `stored` says how many jobs of the iterable were
                 stored before it.
         """
-        if not 1 <= chunk <= MAX_JOBS_PER_CALL:
-            raise InvalidJobError(f"chunk must be from 1 to {MAX_JOBS_PER_CALL:,}, not {chunk}")
-        stored = 0
-        try:
-            for part in _chunks(jobs, chunk):
+        chunks = Chunks(chunk)
+        with telling_what_was_stored() as stored:
+            for part in chunks.of(jobs):
                 self.enqueue(*part)
-                stored += len(part)
-        except RedisJobsError as err:
-            err.stored = stored
-            raise
-        except Exception as err:
-            err.add_note(f"{stored:,} jobs of this enqueue_many were stored before")
-            raise
-        return stored
+                stored.count += len(part)
+        return stored.count
 
     def dequeue(self, kinds: Sequence[str], fn: Callable[[Context, Job], Job]) -> bool:
         """Takes one ready job of these kinds, keeps it locked until `fn(ctx, job)` returns, and
@@ -178,9 +111,9 @@ class RedisQueue:
         Raises:
             LockLostError: the lock was lost meanwhile; what `fn` returned was not stored.
         """
-        from redisjobs.dequeue import Source, dequeue  # a producer has no use for it
+        from redisjobs.dequeue import dequeue  # a producer has no use for it
 
-        return dequeue(Source(self.keys, self.settings, self.lines), kinds, fn)
+        return dequeue(self.source, kinds, fn)
 
     def get(self, id: str) -> Job | None:
         """The job as it stands, or None if there is none or its record's time is over."""
@@ -199,6 +132,17 @@ class RedisQueue:
     def delete(self, id: str) -> bool:
         """Removes a job that waits or has ended. False: there is none, or it runs."""
         return self._once(one_job.delete, id)
+
+    def wait(self, id: str, timeout: float | timedelta | None = None) -> Job:
+        """The job when it has ended, however: woken by its end, not polling.
+
+        `timeout`: seconds (or a timedelta); None waits for ever.
+
+        Raises:
+            TimeoutError: it has not ended by then; if Redis is away until then, too.
+            JobNotFoundError: there is no such job, or it ended and its record is not kept.
+        """
+        return self.lines.wait(waiting(self.keys, normalise_id(id), timeout, time.monotonic))
 
     def _once(self, operation: Callable[[Keys, str], Any], id: str) -> bool:
         checked = normalise_id(id)
@@ -249,47 +193,3 @@ class RedisQueue:
     def close(self) -> None:
         """Closes the idle connections. The queue can still be used: it opens new ones."""
         self.lines.close()
-
-
-def _encode(jobs: Sequence[Job], ticket: Ticket, max_payload: int) -> list[EncodedJob]:
-    if len(jobs) > MAX_JOBS_PER_CALL:
-        raise InvalidJobError(
-            f"{len(jobs):,} jobs in one call: enqueue takes at most {MAX_JOBS_PER_CALL:,};"
-            " use enqueue_many"
-        )
-    for job in jobs:
-        if not isinstance(job, Job):
-            raise InvalidJobError(f"enqueue takes Job objects, not {type(job).__name__}")
-    encoded = [encode_job(job, ticket.mark, max_payload) for job in jobs]
-    if len(encoded) > 1:
-        _check_together(encoded)
-    return encoded
-
-
-def _check_together(encoded: Sequence[EncodedJob]) -> None:
-    seen: set[str] = set()
-    for job in encoded:
-        if job.id in seen:
-            raise InvalidJobError(f"job id {job.id!r} is there twice in one call")
-        seen.add(job.id)
-    size = sum(len(job.record) for job in encoded)
-    if size > MAX_CALL_BYTES:
-        raise InvalidJobError(
-            f"{size:,} bytes in one call: enqueue takes at most {MAX_CALL_BYTES:,};"
-            " use enqueue_many"
-        )
-
-
-def _chunks(jobs: Iterable[Job], chunk: int) -> Iterator[list[Job]]:
-    """Parts of at most `chunk` jobs, and of at most a quarter of what one call may carry."""
-    part: list[Job] = []
-    size = 0
-    for job in jobs:
-        payload = getattr(job, "payload", b"")
-        part.append(job)
-        size += len(payload) if isinstance(payload, bytes) else 0
-        if len(part) == chunk or size > MAX_CALL_BYTES // 4:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part

@@ -4,8 +4,8 @@ reconnection.
 
 from __future__ import annotations
 
-import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +13,16 @@ from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import AuthenticationError, ResponseError
-from tenacity import Retrying, retry_if_exception
+from tenacity import Retrying
 
 from redisjobs.address import Address
 from redisjobs.errors import RedisJobsError
+from redisjobs.generation import generation
+from redisjobs.job import Job
 from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
-from redisjobs.patience import BETWEEN_TRIES, LineError, Patience
+from redisjobs.patience import TIMEOUT_S, LineError, Patience
+from redisjobs.waiting import Ask, Hear, Listen, Pause, Step, Waiting
 from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
 
 T = TypeVar("T")
@@ -154,6 +157,34 @@ class Line:
             raise self._address.unavailable(reply, sent=False)
         return None if reply is None else bytes(reply[0])
 
+    def listen(self, channel: bytes) -> None:
+        """Opens a connection that hears what is published on this channel from now on.
+
+        Raises:
+            LineError: the server cannot be reached.
+        """
+        self.close()
+        connection = self.connect()
+        with self._closed_on_failure():
+            _send(connection, [pack(("SUBSCRIBE", channel))])
+            reply = _read(connection)
+        if isinstance(reply, Exception):
+            self.close()
+            with errors_of_ours():
+                raise reply
+
+    def heard(self, seconds: float) -> bytes | None:
+        """What is published next, or None if nothing is for so long.
+
+        Raises:
+            LineError: the connection broke.
+        """
+        connection = self.connect()
+        with self._closed_on_failure():
+            if not connection.can_read(timeout=max(0.0, seconds)):
+                return None
+            return bytes(_read(connection)[2])
+
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = self.connect()
         # Both in one: what interrupts between them (a Ctrl-C) leaves replies behind, which the next
@@ -204,34 +235,18 @@ def drive(operation: Operation[T], line: Line) -> T:
             return value
 
 
-# Grows in the child of a fork: connections and producers of the parent are not the child's.
-_generation = 0
-
-
-def _count_fork() -> None:
-    global _generation
-    _generation += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
-
-
-def generation() -> int:
-    """Which process of a line of forks this is: what was made under another number belongs to
-    another process.
-    """
-    return _generation
-
-
 class Lines:
     """Lines that any number of threads share, each for one operation at a time; also across a
     fork.
+
+    Args:
+        server: a `redis.Redis`, or the address of any client's server.
     """
 
     def __init__(
-        self, client: Any, library: Library | None = None, *, timeout_s: float = 10.0
+        self, server: Any, library: Library | None = None, *, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self.address = Address(client)
+        self.address = server if isinstance(server, Address) else Address(server)
         self._library = library or standard()
         self._timeout_s = timeout_s
         self._idle: deque[Line] = deque()
@@ -276,16 +291,39 @@ class Lines:
         except LineError as err:
             if not patience.tries_again_after(err):
                 raise patience.explained(err) from None
-        tries = Retrying(
-            retry=retry_if_exception(patience.tries_again_after),
-            wait=BETWEEN_TRIES,
-            stop=patience.is_over,
-            reraise=True,
-        )
         try:
-            return tries(lambda: self.run_once(make()))
+            return Retrying(**patience.terms())(lambda: self.run_once(make()))
         except LineError as err:
             raise patience.explained(err) from None
+
+    def wait(self, steps: Waiting) -> Job:
+        """Waits for the end of a job, on a connection of its own."""
+        line = self.new_line(self._timeout_s)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._do(step, line)
+                except LineError as err:
+                    step = steps.throw(err)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            job: Job = end.value
+            return job
+        finally:
+            line.close()
+
+    def _do(self, step: Step, line: Line) -> Any:
+        match step:
+            case Ask(operation):
+                return self.run_once(operation)
+            case Listen(channel):
+                return line.listen(channel)
+            case Hear(seconds):
+                return line.heard(seconds)
+            case Pause(seconds):
+                return time.sleep(seconds)
 
     def close(self) -> None:
         """Closes the idle connections."""

@@ -1,14 +1,14 @@
 -- Removes a job that waits or has ended. One that runs stays.
 --
--- KEYS  1 jobs, 2 state, 3 losses, 4 meta; then, where the kind is known: due, bell, finished done, failed, panic, cancelled
+-- KEYS  1 jobs, 2 state, 3 losses, 4 meta, 5 waited; then, where the kind is known: due, bell, finished done, failed, panic, cancelled
 -- ARGV  1 id, 2 its kind ('' if not known)
 -- Reply {'ok'}; {'no'}: there is no such job, or it runs; {'kind', name}: repeat with the keys of this kind
 -- Cost  O(log waiting)
--- include: now record retention bell
+-- include: now record retention bell announce
 
-local JOBS, STATE, LOSSES, META = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local JOBS, STATE, LOSSES, META, WAITED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id = ARGV[1]
-local FINISHED = {D = 7, F = 8, X = 9, L = 9, C = 10}
+local FINISHED = {D = 8, F = 9, X = 10, L = 10, C = 11}
 local record = redis.call('HGET', JOBS, id)
 if not record then
   return {'no'}
@@ -26,7 +26,7 @@ if state then
   local _
   letter, _, ended = parse_state(state)
 end
-if redis.call('ZREM', KEYS[5], id) == 0 then
+if redis.call('ZREM', KEYS[6], id) == 0 then
   if not FINISHED[letter] or is_past(retention(META), letter, ended, now()) then
     return {'no'}
   end
@@ -35,5 +35,6 @@ end
 redis.call('HDEL', JOBS, id)
 redis.call('HDEL', STATE, id)
 redis.call('HDEL', LOSSES, id)
-silence_if_empty(KEYS[5], KEYS[6])
+announce(WAITED, {{id}}, '-')
+silence_if_empty(KEYS[6], KEYS[7])
 return {'ok'}

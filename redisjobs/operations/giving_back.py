@@ -77,7 +77,7 @@ def reap(
     while True:
         call_keys = [
             keys.jobs, keys.state, keys.workers, keys.worker_info, keys.processing(worker),
-            keys.losses, keys.totals, keys.meta,
+            keys.losses, keys.totals, keys.meta, keys.waited,
         ]  # fmt: skip
         for kind in known.values():
             call_keys += (*keys.of_kind(kind)[:2], keys.finished(Status.PANIC, kind))

@@ -41,7 +41,7 @@ def get(keys: Keys, id: str) -> Operation[Job | None]:
 
 def cancel(keys: Keys, id: str) -> Operation[bool]:
     """Ends a waiting job as CANCELLED. False: none of this id waits."""
-    fixed = [keys.jobs, keys.state, keys.losses, keys.totals, keys.meta]
+    fixed = [keys.jobs, keys.state, keys.losses, keys.totals, keys.meta, keys.waited]
     no_body = encode_state_body(0, None, None, None)
     return _of_kind(keys, "cancel", id, fixed, slice(3, 4), no_body)
 
@@ -53,7 +53,7 @@ def retry(keys: Keys, id: str) -> Operation[bool]:
 
 def delete(keys: Keys, id: str) -> Operation[bool]:
     """Removes a job that waits or has ended. False: there is none, or it runs."""
-    return _of_kind(keys, "delete", id, _fixed(keys), slice(0, 4))
+    return _of_kind(keys, "delete", id, [*_fixed(keys), keys.waited], slice(0, 4))
 
 
 def _fixed(keys: Keys) -> list[bytes]:

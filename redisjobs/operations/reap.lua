@@ -1,17 +1,17 @@
 -- Takes one chunk of a dead worker's jobs back, from the tail of its list, and forgets the worker when none is left.
 -- Each job counts a loss. One that lost its worker too often ends as PANIC; the others go to the head of their due sets.
 --
--- KEYS  1 jobs, 2 state, 3 workers, 4 worker-info, 5 processing:<worker>, 6 losses, 7 totals, 8 meta;
+-- KEYS  1 jobs, 2 state, 3 workers, 4 worker-info, 5 processing:<worker>, 6 losses, 7 totals, 8 meta, 9 waited;
 --       then for each kind: due, bell, finished panic
 -- ARGV  1 worker, 2 the lapsed time that the reaper judged ('' reaps whatever it is: its process is known to be dead),
 --       3 how many at most, 4 max_losses, 5 body of a state that has none; the names of the kinds
 -- Reply {'ok', taken back, left, condemned ids...}; {'alive'}: its lease is another than the judged one;
 --       {'gone'}: no such worker; {'kind', names...}: nothing was written, repeat with the keys of these kinds
 -- Cost  O(chunk · log waiting); reads at most about BYTES of records
--- include: limits now text record retention bell batch read_records group_by_kind to_head finish allow_writes
+-- include: limits now text record retention bell batch read_records group_by_kind to_head finish allow_writes announce
 
-local JOBS, STATE, WORKERS, INFO, PROCESSING, LOSSES, TOTALS, META =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local JOBS, STATE, WORKERS, INFO, PROCESSING, LOSSES, TOTALS, META, WAITED =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local worker, judged, most, max_losses, no_body = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
 local lease = redis.call('ZSCORE', WORKERS, worker)
@@ -57,7 +57,8 @@ local function condemn(kind, members)
   end
   redis.call('HINCRBY', TOTALS, 'panic:' .. ARGV[5 + kind], #members)
   in_batches('HDEL', LOSSES, members)
-  finish(JOBS, STATE, KEYS[8 + 3 * kind], keeps.L, time, entries)
+  finish(JOBS, STATE, KEYS[9 + 3 * kind], keeps.L, time, entries)
+  announce(WAITED, entries, 'L')
 end
 
 for kind, members in pairs(groups) do
@@ -71,7 +72,7 @@ for kind, members in pairs(groups) do
     end
   end
   if #back > 0 then
-    to_head(KEYS[6 + 3 * kind], KEYS[7 + 3 * kind], back, time)
+    to_head(KEYS[7 + 3 * kind], KEYS[8 + 3 * kind], back, time)
   end
   if #guilty > 0 then
     condemn(kind, guilty)

@@ -1,14 +1,15 @@
 -- Records outcomes of deliveries that a worker holds. A delivery that is not in its list is refused: the lock was lost.
 --
--- KEYS  1 jobs, 2 state, 3 processing:<worker>, 4 losses, 5 totals, 6 meta;
+-- KEYS  1 jobs, 2 state, 3 processing:<worker>, 4 losses, 5 totals, 6 meta, 7 waited;
 --       then for each group: the finished set of its status and kind, or due and bell where its jobs wait again
 -- ARGV  1 how many groups, 2 how many outcomes; for each group: letter, kind, place of its first key, how many outcomes,
 --       and for each outcome: delivery, attempts, delay in µs (0 where it ended), body of the state
 -- Reply the places (from 1, in the order of ARGV) of the outcomes that were refused
 -- Cost  O(outcomes), and O(held) where they do not head the list
--- include: limits now text record retention bell batch take_out finish
+-- include: limits now text record retention bell batch take_out finish announce
 
-local JOBS, STATE, PROCESSING, LOSSES, TOTALS, META = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local JOBS, STATE, PROCESSING, LOSSES, TOTALS, META, WAITED =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local group_count, outcome_count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local OUTCOME_OF = {D = 'done', F = 'failed', X = 'panic', C = 'cancelled', P = 'retried'}
 
@@ -36,6 +37,7 @@ local function end_jobs(group, accepted)
     ended_ids[#ended_ids + 1] = id
   end
   finish(JOBS, STATE, KEYS[group.key], keeps[group.letter], time, entries)
+  announce(WAITED, entries, group.letter)
 end
 
 local function wait_again(group, accepted)

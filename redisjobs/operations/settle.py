@@ -101,6 +101,7 @@ def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, li
         keys.losses,
         keys.totals,
         keys.meta,
+        keys.waited,
     ]
     arguments: list[Argument] = [len(groups), len(part)]
     order: list[Settlement] = []

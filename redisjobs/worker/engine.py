@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from redisjobs.errors import RedisJobsError
 from redisjobs.operations.membership import Lapse
 from redisjobs.origin import Origin
-from redisjobs.queue import RedisQueue
 from redisjobs.registry import Handlers
+from redisjobs.source import Source
 from redisjobs.worker.crew import Crew, Terms
 from redisjobs.worker.heartbeat import Heartbeat
 from redisjobs.worker.incarnation import Life
@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(
         self,
-        queue: RedisQueue,
+        source: Source,
         handlers: Handlers,
         settings: WorkerSettings,
         origin: Origin,
@@ -46,23 +46,25 @@ class Engine:
         # A wait is a third of the lease at most: a connection that is half open must not cost the
         # lease.
         wait_s = min(_LONGEST_WAIT_S, settings.beat_interval_s)
-        line = queue.lines.new_line
+        line = source.lines.new_line
         self._settings = settings
         self._shutdown = shutdown
         self._logger = logger
         self.wakeup = Wakeup()
         life = Life(origin, handlers, settings)
-        clerk = Clerk(queue.name, handlers, logger)
-        terms = _terms(clerk, life, queue.settings.max_result)
+        clerk = Clerk(source.keys.name, handlers, logger)
+        terms = _terms(clerk, life, source.settings.max_result)
         self._crew = Crew(settings.concurrency, terms, self.wakeup)
-        self.janitor = Janitor(queue.keys, line(wait_s), handlers, settings, logger, self._on_crash)
+        self.janitor = Janitor(
+            source.keys, line(wait_s), handlers, settings, logger, self._on_crash
+        )
         self.heartbeat = Heartbeat(
-            queue.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
+            source.keys, line(wait_s), life, logger, on_dead=self._reap, on_lost=self.wakeup.wake,
             on_beat=self.wakeup.wake if burst else _nothing, on_lease_back=self.wakeup.wake,
             on_crash=self._on_crash,
         )  # fmt: skip
         around = Surroundings(
-            queue.keys, queue.settings, handlers, life, self._crew, clerk, self.wakeup, shutdown,
+            source.keys, source.settings, handlers, life, self._crew, clerk, self.wakeup, shutdown,
             logger,
         )  # fmt: skip
         self._pump = Pump(around, line(wait_s), line(wait_s), self._may_rest if burst else None)

@@ -13,7 +13,8 @@ from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindErr
 from redisjobs.job import Job
 from redisjobs.limits import normalise_kind
 from redisjobs.origin import Origin
-from redisjobs.queue import JobQueue, RedisQueue
+from redisjobs.queue import JobQueue
+from redisjobs.queue_base import QueueBase
 from redisjobs.registry import Handlers
 from redisjobs.worker.engine import Engine
 from redisjobs.worker.janitor import ChildDeath
@@ -181,7 +182,7 @@ class Worker:
             self._logger.warning(
                 "no handlers are registered: this worker only waits for register()"
             )
-        if not isinstance(self.queue, RedisQueue):
+        if not isinstance(self.queue, QueueBase):
             PlainRunner(
                 self.queue, self._handlers, self.settings, self._shutdown, self._logger
             ).run(burst=burst)
@@ -192,7 +193,7 @@ class Worker:
             else Origin.here(parentage.supervisor, parentage.spawn)
         )
         self._engine = Engine(
-            self.queue,
+            self.queue.source,
             self._handlers,
             self.settings,
             origin,

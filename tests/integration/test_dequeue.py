@@ -18,10 +18,11 @@ from redisjobs import (
     Status,
 )
 from redisjobs.context import CancelReason
-from redisjobs.dequeue import Source, dequeue
+from redisjobs.dequeue import dequeue
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.operation import Calls
 from redisjobs.patience import LineError
+from redisjobs.source import Source
 from redisjobs.transport import Line
 from tests.waiting import wait_until
 

@@ -204,7 +204,7 @@ REAP = (
         "reap forgets the jobs",
         "I1|I3",
         "reap",
-        (("to_head(KEYS[6 + 3 * kind], KEYS[7 + 3 * kind], back, time)", ""),),
+        (("to_head(KEYS[7 + 3 * kind], KEYS[8 + 3 * kind], back, time)", ""),),
     ),
     Bug(
         "reap counts no loss",
@@ -276,7 +276,7 @@ OTHERS = (
         "cancel leaves a bell behind",
         "I8: the bell",
         "cancel",
-        (("silence_if_empty(KEYS[6], KEYS[7])", ""),),
+        (("silence_if_empty(KEYS[7], KEYS[8])", ""),),
     ),
     Bug(
         "retry takes a job whose record is past its time",

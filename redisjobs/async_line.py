@@ -1,0 +1,188 @@
+"""One asyncio connection, and operations driven over it: the counterpart of `transport.Line`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import AuthenticationError, ResponseError
+
+from redisjobs.address import Address
+from redisjobs.errors import RedisJobsError
+from redisjobs.operations.library import Library
+from redisjobs.operations.operation import Calls, Operation
+from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
+
+T = TypeVar("T")
+
+
+class AsyncLine:
+    """One connection, opened when it is needed, for one task of one event loop at a time."""
+
+    def __init__(self, address: Address, library: Library, timeout_s: float) -> None:
+        self._address = address
+        self._library = library
+        self._timeout_s = timeout_s
+        self._connection: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection stands, as far as this side knows."""
+        return self._connection is not None
+
+    async def connect(self) -> Any:
+        """The open connection.
+
+        Raises:
+            LineError: the server cannot be reached.
+            ConfigurationError: it refuses the credentials, or is too old.
+        """
+        if self._connection is None:
+            connection = self._address.async_connection(self._timeout_s)
+            try:
+                await connection.connect()
+                await self._check_server(connection)
+            except (AuthenticationError, ResponseError) as err:
+                _close(connection)
+                raise self._address.refused(err) from None
+            except (redis.RedisError, OSError) as err:
+                _close(connection)
+                raise self._address.unavailable(err, sent=False) from None
+            except RedisJobsError:
+                _close(connection)
+                raise
+            except Exception as err:
+                # The user's own code, such as a provider of credentials: it may work next time.
+                _close(connection)
+                raise self._address.unavailable(err, sent=False) from err
+            except BaseException:
+                _close(connection)
+                raise
+            self._connection = connection
+        return self._connection
+
+    async def _check_server(self, connection: Any) -> None:
+        if self._address.checked:
+            return
+        await connection.send_command("INFO", "server")
+        try:
+            info = await connection.read_response(disable_decoding=True)
+        except ResponseError:  # not permitted, or a fake without it: the scripts will tell
+            info = b""
+        self._address.check_version(bytes(info))
+
+    def close(self) -> None:
+        """Closes the connection, without waiting: a task that is being cancelled may not wait for
+        anything. The next exchange opens another.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _close(connection)
+
+    async def wait_closed(self) -> None:
+        """Closes the connection, and waits until it is."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect()
+
+    def freshen(self) -> None:
+        """Closes an idle connection that the server has closed: what is sent next need not fail."""
+        reader = getattr(self._connection, "_reader", None)
+        if reader is not None and reader.at_eof():
+            self.close()
+
+    async def exchange(self, calls: Calls) -> Sequence[Any]:
+        """As `Line.exchange`. A cancelled exchange closes its connection, which is in mid-reply.
+
+        Raises:
+            LineError: no or not all replies came. The connection is closed.
+        """
+        exchange = exchanging(calls, self._library)
+        packed = next(exchange)
+        try:
+            while True:
+                packed = exchange.send(await self._round_trip(packed))
+        except StopIteration as end:
+            replies: list[Any] = end.value
+        for reply in replies:
+            if isinstance(reply, NOT_NOW):
+                self.close()
+                raise self._address.unavailable(reply, sent=len(replies) > 1)
+        return replies
+
+    async def _round_trip(self, packed: list[bytes]) -> list[Any]:
+        connection = await self.connect()
+        async with self._closed_on_failure():
+            await connection.send_packed_command(packed, check_health=False)
+            return [await _read(connection) for _ in packed]
+
+    @asynccontextmanager
+    async def _closed_on_failure(self) -> AsyncIterator[None]:
+        """What fails here leaves the connection in mid-reply: nobody may use it again."""
+        try:
+            yield
+        except (redis.RedisError, OSError) as err:
+            self.close()
+            raise self._address.unavailable(err, sent=True) from None
+        except BaseException:
+            self.close()
+            raise
+
+    async def begin_listening(self) -> None:
+        """Opens a connection that may be silent for any time: `post` and `message` are for it.
+
+        Raises:
+            LineError: the server cannot be reached.
+        """
+        connection = await self.connect()
+        connection.socket_timeout = None
+
+    def post(self, *words: bytes) -> None:
+        """Sends a command of a few bytes without waiting, also while `message` waits.
+
+        Raises:
+            LineError: the connection broke.
+        """
+        writer = getattr(self._connection, "_writer", None)
+        if writer is None:
+            raise self._address.unavailable(ConnectionError("closed"), sent=False)
+        writer.write(pack(words))
+
+    async def message(self) -> Any:
+        """The next thing that the server says.
+
+        Raises:
+            LineError: the connection broke.
+            RedisJobsError: it was an error.
+        """
+        async with self._closed_on_failure():
+            reply = await _read(await self.connect())
+            with errors_of_ours():
+                if isinstance(reply, ResponseError):
+                    raise reply
+            return reply
+
+
+def _close(connection: Any) -> None:
+    connection._close()
+
+
+async def _read(connection: Any) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as err:
+        return err
+
+
+async def drive(operation: Operation[T], line: AsyncLine) -> T:
+    """As `transport.drive`, awaited."""
+    with errors_of_ours():
+        try:
+            calls = next(operation)
+            while True:
+                calls = operation.send(await line.exchange(calls))
+        except StopIteration as end:
+            value: T = end.value
+            return value
