@@ -1,0 +1,136 @@
+"""Bugs that a queue could have, for the storm to find: planted in its processes, one at a time.
+
+They are changes of the scripts' text, or of what a worker does; nothing of them is in the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from redisjobs.operations.library import Library, Script
+from redisjobs.worker import held, pump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from redisjobs import RedisQueue
+
+Edit = tuple[str, str]
+
+_STORES_WHAT_IS_NEW = """if #refused > 0 then
+  for _, group in ipairs(groups) do
+    for at = group.first, group.first + 3 * (group.count - 1), 3 do
+      if redis.call('HSETNX', JOBS, ARGV[at], ARGV[at + 1]) == 1 then
+        redis.call('ZADD', group.due, score_text(time), ARGV[at])
+      end
+    end
+  end"""
+
+_TAKES_BY_ID = """for _, held in ipairs(redis.call('LRANGE', PROCESSING, 0, -1)) do
+  for delivery in pairs(wanted) do
+    if string.match(held, ':.*$') == string.match(delivery, ':.*$') and held ~= delivery then
+      redis.call('LREM', PROCESSING, 1, held)
+      redis.call('RPUSH', PROCESSING, delivery)
+    end
+  end
+end
+take_out(PROCESSING, wanted, outcome_count)"""
+
+_WRITES_FIRST = """if group.letter ~= 'P' then
+      redis.call('HSET', STATE, string.match(delivery, ':(.*)$'), group.letter .. ARGV[outcome + 1]
+        .. ':' .. integer(time) .. ':' .. ARGV[outcome + 3])
+    end
+    if wanted[delivery] == 'held' then"""
+
+# The hosts' clocks are an hour apart, by what the worker's id ends with.
+_BY_ITS_OWN_CLOCK = " + (tonumber(string.sub(worker, -1), 16) or 0) % 2 * 3600000000, worker)"
+
+_SCRIPTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
+    "no fence": {
+        "settle": [("if wanted[delivery] == 'held' then", "if wanted[delivery] then")],
+    },
+    "reap without moving the jobs": {
+        "reap": [("to_head(KEYS[6 + 3 * kind], KEYS[7 + 3 * kind], back, time)", "")],
+    },
+    "a settle that writes before it checks": {
+        "settle": [("if wanted[delivery] == 'held' then", _WRITES_FIRST)],
+    },
+    "ids instead of tokens": {
+        "settle": [("take_out(PROCESSING, wanted, outcome_count)", _TAKES_BY_ID)],
+    },
+    "an enqueue that is not atomic": {
+        "enqueue": [("if #refused > 0 then", _STORES_WHAT_IS_NEW)],
+    },
+    "a lease by the client's clock": {
+        "register": [
+            ("integer(now() + lease_us), worker)", "integer(now() + lease_us" + _BY_ITS_OWN_CLOCK)
+        ],
+        "beat": [
+            (
+                "integer(time + tonumber(ARGV[2])), worker)",
+                "integer(time + tonumber(ARGV[2])" + _BY_ITS_OWN_CLOCK,
+            )
+        ],
+    },
+}
+
+
+class EditedLibrary(Library):
+    """The scripts, with parts of their text replaced."""
+
+    def __init__(self, edits: Mapping[str, Sequence[Edit]]) -> None:
+        super().__init__()
+        self._edits = edits
+
+    def __getitem__(self, name: str) -> Script:
+        script = super().__getitem__(name)
+        text = script.text.decode()
+        for old, new in self._edits.get(name, ()):
+            if old not in text:
+                raise LookupError(f"{name} has no {old!r} any more: adapt the edit")
+            text = text.replace(old, new)
+        body = text.encode()
+        sha = hashlib.sha1(body, usedforsecurity=False).hexdigest().encode()
+        return Script(name, body, sha)
+
+
+def _forget_orphans() -> None:
+    """A claim whose reply was lost is nobody's: what stands in the list unknown is left there."""
+    sound = held.Held.reconcile
+
+    def reconcile(self: held.Held, listed: Sequence[str]) -> held.Reconciled:
+        return sound(self, listed)._replace(orphans=[])
+
+    _replace(held.Held, "reconcile", reconcile)
+
+
+def _forget_lost_settles() -> None:
+    """What a settle said whose reply was lost is not said again."""
+    sound = pump.Pump._recover
+
+    def recover(self: pump.Pump) -> None:
+        self._held.settled(self._held.unsettled)
+        sound(self)
+
+    _replace(pump.Pump, "_recover", recover)
+
+
+def _replace(owner: Any, name: str, value: object) -> None:
+    setattr(owner, name, value)
+
+
+_HABITS: Mapping[str, Callable[[], None]] = {
+    "a claim that forgets its orphans": _forget_orphans,
+    "no retry of a lost settle": _forget_lost_settles,
+}
+
+BUGS = (*_SCRIPTS, *_HABITS)
+
+
+def plant(bug: str, queue: RedisQueue) -> None:
+    """Has this process work with the bug, over this queue. '' plants none."""
+    if bug in _SCRIPTS:
+        queue.lines._library = EditedLibrary(_SCRIPTS[bug])
+    elif bug:
+        _HABITS[bug]()
