@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmarks.servers import Served
 from benchmarks.worker_process import WorkerPlan
@@ -30,10 +30,10 @@ class Contender(Protocol):
 
 
 class Ours:
-    """redisjobs on this server, with workers by this plan."""
+    """redisjobs on this server, with workers by a `WorkerPlan` that is changed so."""
 
-    def __init__(self, served: Served, plan: WorkerPlan | None = None, **changes: object) -> None:
-        self.plan = replace(plan or WorkerPlan(served.url), **changes)  # type: ignore[arg-type]
+    def __init__(self, served: Served, **changes: Any) -> None:
+        self.plan = replace(WorkerPlan(served.url), **changes)
         self.queue = RedisQueue.from_url(served.url, self.plan.queue, retention=self.plan.retention)
         self._client = served.client
         self._stored = 0

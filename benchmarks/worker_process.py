@@ -1,4 +1,4 @@
-"""One worker process of redisjobs, as benchmarks start it:
+"""One worker process of redisjobs, as benchmarks start it.
 
     python -m benchmarks.worker_process '{"url": …, "handler": "noop", …}'
 
@@ -24,6 +24,7 @@ from redisjobs import Context, Job, RedisQueue, Worker
 CPU_S = 0.001
 WAIT_S = 0.005
 LONG_S = 3.0
+MIX_COMPUTES = 0.2
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,12 @@ async def wait_async(_: Context, job: Job) -> None:  # noqa: ARG001
 
 def mix(ctx: Context, job: Job) -> None:
     """One in five computes, the others wait."""
-    (cpu if random.random() < 0.2 else wait)(ctx, job)
+    (cpu if random.random() < MIX_COMPUTES else wait)(ctx, job)
 
 
 async def mix_async(ctx: Context, job: Job) -> None:
     """The same in a coroutine."""
-    await (cpu_async if random.random() < 0.2 else wait_async)(ctx, job)
+    await (cpu_async if random.random() < MIX_COMPUTES else wait_async)(ctx, job)
 
 
 def pick_up(_: Context, job: Job) -> None:

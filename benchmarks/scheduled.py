@@ -1,0 +1,95 @@
+"""How late a job with a RunAt starts, and that none starts early.
+
+    python -m benchmarks.scheduled [--runs 5] [--jobs 400] [--json FILE] [--plot FILE]
+
+Jobs spread over 4 seconds, and half as many due in one instant. Lateness is from the job's RunAt to
+the first line of the handler, by the clock of this machine, which is the server's, too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.contender import Ours
+from benchmarks.cpu import ForeignLoad
+from benchmarks.journal import Journal
+from benchmarks.latency import percentiles, stamped
+from benchmarks.plots import Plot
+from benchmarks.processes import running
+from benchmarks.report import Benchmark, Metric, Options, Run, main
+from benchmarks.servers import serving
+from benchmarks.waiting import wait_for
+from redisjobs import Job
+
+SPREAD_S = 4.0
+LEAD_S = 1.0
+ROWS = {
+    "redisjobs, sync, spread": ("late", SPREAD_S),
+    "redisjobs, async, spread": ("late_async", SPREAD_S),
+    "redisjobs, sync, one instant": ("late", 0.0),
+    "redisjobs, async, one instant": ("late_async", 0.0),
+}
+
+
+def lateness(server: str, handler: str, jobs: int, spread_s: float) -> dict[str, float]:
+    """One row of one run.
+
+    Raises:
+        AssertionError: a job started before its time.
+    """
+    with serving(server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal = Journal(notes)
+        ours = Ours(served, handler=handler)
+        with running(ours.command(), 1, journal.environ, Path(folder, "log")):
+            wait_for("the worker", lambda: bool(ours.queue.stats().workers))
+            load, first = ForeignLoad(), time.time() + LEAD_S
+            for place in range(jobs):
+                # Whole microseconds, as they are stored: else a fraction of one would seem early.
+                due = round(first + spread_s * place / jobs, 6)
+                run_at = datetime.fromtimestamp(due, UTC)
+                ours.queue.enqueue(Job("noop", stamped(run_at.timestamp()), run_at=run_at))
+            assert time.time() < first, "enqueueing took longer than the lead"
+            wait_for("all jobs to run", lambda: journal.runs() >= jobs)
+            foreign = load.cores()
+        ours.verify(jobs)
+        late = journal.values()
+        assert min(late) >= 0, f"a job started {-min(late) * 1e6:.0f} µs early"
+        return {**percentiles(late), "least_ms": min(late) * 1e3, "foreign_cores": foreign}
+
+
+def run(options: Options) -> Run:
+    """All rows once."""
+    return {
+        name: lateness(
+            options.server, handler, options.jobs if spread else options.jobs // 2, spread
+        )
+        for name, (handler, spread) in ROWS.items()
+        if options.wants(name)
+    }
+
+
+METRICS = [
+    Metric("p50_ms", "p50 ms late", 2),
+    Metric("p99_ms", "p99 ms late", 2),
+    Metric("max_ms", "last ms late", 2),
+    Metric("least_ms", "first ms late", 2),
+    Metric("foreign_cores", "foreign cores", 2),
+]
+
+BENCHMARK = Benchmark(
+    "scheduled",
+    "Lateness of scheduled jobs: spread over 4 s, and many due in one instant",
+    METRICS,
+    run,
+    jobs=400,
+    plot=Plot("Lateness", {"p50_ms": "p50, ms", "p99_ms": "p99, ms", "max_ms": "the last, ms"}),
+)
+
+
+if __name__ == "__main__":
+    main(BENCHMARK)
