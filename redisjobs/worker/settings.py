@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
@@ -77,8 +78,8 @@ class WorkerSettings:
             max(SHORTEST_POLL_S, _seconds("poll_interval", poll_interval)),
         )
 
-    def with_these(self, given: WorkerKeywords) -> WorkerSettings:
-        """The same, but for what is given.
+    def with_these(self, given: Mapping[str, Any]) -> WorkerSettings:
+        """The same, but for what is given, by the names of `WorkerKeywords`.
 
         Raises:
             ConfigurationError: a value cannot be used; it names the setting.
@@ -92,7 +93,7 @@ class WorkerSettings:
             "min_retry_backoff": self.min_retry_backoff.total_seconds(),
             "poll_interval": self.poll_interval_s,
         }
-        return WorkerSettings.of(**(kept | given))
+        return WorkerSettings.of(**{**kept, **given})
 
     @property
     def lease_us(self) -> int:
