@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from redisjobs.async_dequeue import AsyncJobFunction
     from redisjobs.operations.inspect import CheckReport, Stats
+    from redisjobs.operations.listing import JobPage
 
 
 class AsyncRedisQueue(QueueBase["redis.asyncio.Redis"]):
@@ -109,6 +110,21 @@ class AsyncRedisQueue(QueueBase["redis.asyncio.Redis"]):
     async def _once(self, operation: Callable[[Keys, str], Any], id: str) -> bool:
         checked = normalise_id(id)
         return bool(await self.lines.run(lambda: operation(self.keys, checked), repeatable=False))
+
+    async def jobs(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> JobPage:
+        """As `RedisQueue.jobs`."""
+        from redisjobs.operations import listing
+
+        return await self.lines.run(
+            lambda: listing.list_jobs(self.keys, status, kind, limit, after)
+        )
 
     async def stats(self) -> Stats:
         """As `RedisQueue.stats`."""

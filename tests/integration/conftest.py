@@ -7,21 +7,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from redisjobs import RedisQueue
+from tests import drivers
 from tests.worker_process import Wire, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from redisjobs import RedisQueue
     from redisjobs.embedded import EmbeddedServer
+    from tests.drivers import Driver
 
 
 @pytest.fixture
-def queue(redis_server: EmbeddedServer, queue_name: str) -> Iterator[RedisQueue]:
+def driver() -> Iterator[Driver]:
+    """What queues are made by. A module that runs over both queues has a fixture of this name with
+    `params=DRIVERS`.
+    """
+    with drivers.driver("blocking") as made:
+        yield made
+
+
+@pytest.fixture
+def queue(redis_server: EmbeddedServer, queue_name: str, driver: Driver) -> RedisQueue:
     """A queue of the test's own, on the server that tests share."""
-    made = RedisQueue.from_url(redis_server.url, queue_name)
-    yield made
-    made.close()
+    made: RedisQueue = driver.from_url(redis_server.url, queue_name)
+    return made
 
 
 @pytest.fixture

@@ -22,23 +22,24 @@ from redisjobs.dequeue import dequeue
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.operation import Calls
 from redisjobs.patience import LineError
-from redisjobs.source import Source
 from redisjobs.transport import Line
+from tests import drivers
+from tests.drivers import DRIVERS
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import redis
 
-
-@pytest.fixture
-def queue(client: redis.Redis, queue_name: str) -> RedisQueue:
-    return RedisQueue(client, queue_name)
+    from tests.drivers import Driver
 
 
-def source(queue: RedisQueue) -> Source:
-    return Source(queue.keys, queue.settings, queue.lines)
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """These tests run over both queues."""
+    with drivers.driver(request.param) as made:
+        yield made
 
 
 def ended(status: Status, **fields: Any) -> Callable[[Context, Job], Job]:
@@ -188,7 +189,7 @@ def test_the_lock_is_kept_for_longer_than_a_lease(queue: RedisQueue, client: red
         assert not ctx.cancelled
         return ended(Status.DONE)(ctx, job)
 
-    assert dequeue(source(queue), ["a"], fn, lease_s=0.3) is True
+    assert dequeue(queue.source, ["a"], fn, lease_s=0.3) is True
     assert stored(queue, "x").status is Status.DONE
 
 
@@ -203,7 +204,7 @@ def test_a_lost_lock_cancels_the_context_and_stores_nothing(queue: RedisQueue) -
         return ended(Status.DONE)(ctx, job)
 
     with pytest.raises(LockLostError, match="'x'"):
-        dequeue(source(queue), ["a"], fn, lease_s=0.3)
+        dequeue(queue.source, ["a"], fn, lease_s=0.3)
     assert reasons == [CancelReason.LEASE_LOST]
     assert stored(queue, "x").status is Status.PENDING
     assert queue.stats().kinds["a"].ready == 1
@@ -219,7 +220,7 @@ def test_what_fn_raises_after_the_lock_is_lost_is_a_lost_lock(queue: RedisQueue)
         raise AssertionError("the heartbeat did not tell")
 
     with pytest.raises(LockLostError, match="'x'"):
-        dequeue(source(queue), ["a"], fn, lease_s=0.3)
+        dequeue(queue.source, ["a"], fn, lease_s=0.3)
 
 
 class ReplyLost:

@@ -13,6 +13,8 @@ from redisjobs import Context, Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import InvalidJobError, JobExistsError
 from redisjobs.operations.claim import ClaimRequest, claim
 from redisjobs.operations.membership import register
+from tests import drivers
+from tests.drivers import DRIVERS
 from tests.running import snapshot
 
 if TYPE_CHECKING:
@@ -20,8 +22,19 @@ if TYPE_CHECKING:
 
     import redis
 
+    from redisjobs.embedded import EmbeddedServer
+    from tests.drivers import Driver
+
+
 ENDS = (Status.DONE, Status.FAILED, Status.PANIC, Status.CANCELLED)
 EARLY, LATE = datetime(2024, 2, 29, 12, 0, 0, 7, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """These tests run over both queues."""
+    with drivers.driver(request.param) as made:
+        yield made
 
 
 def _raise(err: BaseException) -> Callable[..., Any]:
@@ -163,14 +176,15 @@ class TestEnqueueMany:
         ready = queue.stats().kinds["email"].ready if number else 0
         assert ready == number
 
-    def test_streams(self, queue: RedisQueue) -> None:
+    def test_streams(self, queue: RedisQueue, redis_server: EmbeddedServer) -> None:
         """What comes later may depend on what was stored."""
         seen: list[int] = []
+        near = RedisQueue.from_url(redis_server.url, queue.name)
 
         def jobs() -> Iterator[Job]:
             for place in range(30):
                 if place % 10 == 5:
-                    seen.append(queue.stats().kinds["email"].ready if place > 10 else 0)
+                    seen.append(near.stats().kinds["email"].ready if place > 10 else 0)
                 yield Job("email")
 
         queue.enqueue_many(jobs(), chunk=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,16 @@ import pytest
 
 from redisjobs import ConfigurationError, Job, RedisQueue
 from redisjobs.errors import InvalidJobError
+from tests import drivers
+from tests.drivers import DRIVERS
 from tests.running import snapshot
 
 if TYPE_CHECKING:
     import redis
 
     from redisjobs.embedded import EmbeddedServer
+    from tests.drivers import Driver
+
 
 LONG = "x" * 201
 WIDE = "ü" * 101
@@ -65,10 +69,18 @@ BAD_JOBS: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """These tests run over both queues."""
+    with drivers.driver(request.param) as made:
+        yield made
+
+
 @pytest.fixture
-def small(redis_server: EmbeddedServer, queue: RedisQueue) -> RedisQueue:
+def small(driver: Driver, redis_server: EmbeddedServer, queue: RedisQueue) -> RedisQueue:
     """The queue, with a small limit for payloads."""
-    return RedisQueue.from_url(redis_server.url, queue.name, max_payload=1000)
+    made: RedisQueue = driver.from_url(redis_server.url, queue.name, max_payload=1000)
+    return made
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "between", "last"])
@@ -159,16 +171,18 @@ def test_an_id_that_no_job_can_have_is_refused(
 
 
 @pytest.mark.parametrize("name", ["a{b}", "{", "}", "", " ", "a\nb", "x" * 201, None, b"orders"])
-def test_a_queue_name_that_cannot_be_is_refused(redis_server: EmbeddedServer, name: Any) -> None:
+def test_a_queue_name_that_cannot_be_is_refused(
+    driver: Driver, redis_server: EmbeddedServer, name: Any
+) -> None:
     with pytest.raises(ConfigurationError, match="queue"):
-        RedisQueue.from_url(redis_server.url, name)
+        driver.from_url(redis_server.url, name)
 
 
 @pytest.mark.parametrize("name", ["orders:eu", "zakaz-заказ", "a b", "*?[x]", "%s", "'\\"])
 def test_any_other_name_is_one(
-    redis_server: EmbeddedServer, client: redis.Redis, queue_name: str, name: str
+    driver: Driver, redis_server: EmbeddedServer, client: redis.Redis, queue_name: str, name: str
 ) -> None:
-    queue = RedisQueue.from_url(redis_server.url, f"{name} {queue_name}")
+    queue = driver.from_url(redis_server.url, f"{name} {queue_name}")
     job = Job("email")
     queue.enqueue(job)
     assert queue.get(job.id) is not None

@@ -15,6 +15,8 @@ import redis
 
 from redisjobs import ConfigurationError, Job, RedisQueue, Worker, patience
 from redisjobs.errors import JobExistsError, QueueUnavailableError
+from tests import drivers
+from tests.drivers import DRIVERS
 from tests.proxy import Proxy, When
 from tests.stub_server import StubServer, bulk
 from tests.waiting import wait_until
@@ -24,9 +26,18 @@ if TYPE_CHECKING:
 
     from redisjobs.embedded import EmbeddedServer
     from tests.conftest import OwnServer
+    from tests.drivers import Driver
+
 
 PASSWORD = "s3cret"
 ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """These tests run over both queues."""
+    with drivers.driver(request.param) as made:
+        yield made
 
 
 def _told(err: BaseException) -> str:
@@ -57,9 +68,9 @@ class TestAServerThatIsNotThere:
 
     @pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])
     def test_is_named_by_host_and_port_and_no_password_is_told(
-        self, port: int, name: str, call: Callable[[RedisQueue], Any]
+        self, driver: Driver, port: int, name: str, call: Callable[[RedisQueue], Any]
     ) -> None:
-        queue = RedisQueue.from_url(f"redis://user:{PASSWORD}@127.0.0.1:{port}/0")
+        queue = driver.from_url(f"redis://user:{PASSWORD}@127.0.0.1:{port}/0")
         with pytest.raises(QueueUnavailableError) as caught:
             call(queue)
         assert f"127.0.0.1:{port}" in str(caught.value)
@@ -67,27 +78,29 @@ class TestAServerThatIsNotThere:
         assert PASSWORD not in repr(queue)
 
     def test_a_missing_socket_is_named_by_its_path(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
-        queue = RedisQueue.from_url(f"unix://:{PASSWORD}@{tmp_path}/nobody?db=0")
+        queue = driver.from_url(f"unix://:{PASSWORD}@{tmp_path}/nobody?db=0")
         with pytest.raises(QueueUnavailableError, match=f"{tmp_path}/nobody") as caught:
             queue.enqueue(Job("email"))
         assert PASSWORD not in _told(caught.value)
 
-    def test_a_host_without_an_address_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_host_without_an_address_is_named(
+        self, driver: Driver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.0)
-        queue = RedisQueue.from_url(f"redis://:{PASSWORD}@no-such-host.invalid:6379/0")
+        queue = driver.from_url(f"redis://:{PASSWORD}@no-such-host.invalid:6379/0")
         with pytest.raises(QueueUnavailableError, match=r"no-such-host\.invalid:6379") as caught:
             queue.enqueue(Job("email"))
         assert PASSWORD not in _told(caught.value)
 
     def test_that_comes_back_soon_is_waited_for(
-        self, redis_server: EmbeddedServer, queue: RedisQueue
+        self, driver: Driver, redis_server: EmbeddedServer, queue: RedisQueue
     ) -> None:
         job, done = Job("email"), threading.Event()
         with Proxy(redis_server.url) as proxy:
-            far = RedisQueue.from_url(proxy.url, queue.name)
+            far = driver.from_url(proxy.url, queue.name)
             proxy.down()
 
             def enqueue() -> None:
@@ -115,9 +128,9 @@ class TestAServerThatIsNotThere:
         "   ",
     ],
 )
-def test_a_url_that_is_wrong_is_refused_without_quoting_it(url: str) -> None:
+def test_a_url_that_is_wrong_is_refused_without_quoting_it(driver: Driver, url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL") as caught:
-        RedisQueue.from_url(url)
+        driver.from_url(url)
     assert PASSWORD not in _told(caught.value)
 
 
@@ -138,9 +151,9 @@ class TestAServerThatIsTooOld:
         return StubServer(answer)
 
     @pytest.mark.parametrize("version", ["2.8.24", "5.0.14", "6.0.20"])
-    def test_is_refused_before_anything_is_asked_of_it(self, version: str) -> None:
+    def test_is_refused_before_anything_is_asked_of_it(self, driver: Driver, version: str) -> None:
         with self._of(version) as server:
-            queue = RedisQueue.from_url(f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0")
+            queue = driver.from_url(f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0")
             with pytest.raises(ConfigurationError) as caught:
                 queue.enqueue(Job("email"))
             for word in (f"127.0.0.1:{server.port}", version, "6.2"):
@@ -155,9 +168,9 @@ class TestAServerThatIsTooOld:
                 Worker(queue, {"email": lambda ctx, job: None}).run()
 
     @pytest.mark.parametrize("version", ["6.2.0", "7.0.15", "10.0.0"])
-    def test_a_newer_one_is_not_refused_for_its_age(self, version: str) -> None:
+    def test_a_newer_one_is_not_refused_for_its_age(self, driver: Driver, version: str) -> None:
         with self._of(version) as server:
-            queue = RedisQueue.from_url(f"redis://127.0.0.1:{server.port}/0")
+            queue = driver.from_url(f"redis://127.0.0.1:{server.port}/0")
             with pytest.raises(Exception, match="unknown command"):
                 queue.enqueue(Job("email"))
 
@@ -177,25 +190,27 @@ class TestAServerThatRefuses:
 
     @pytest.mark.parametrize("credentials", ["", ":wr0ng@", "nobody:wr0ng@"])
     def test_the_credentials_is_named(
-        self, guarded: tuple[int, redis.Redis], credentials: str
+        self, driver: Driver, guarded: tuple[int, redis.Redis], credentials: str
     ) -> None:
         port, _ = guarded
-        queue = RedisQueue.from_url(f"redis://{credentials}127.0.0.1:{port}/0")
+        queue = driver.from_url(f"redis://{credentials}127.0.0.1:{port}/0")
         with pytest.raises(ConfigurationError) as caught:
             queue.enqueue(Job("email"))
         assert f"127.0.0.1:{port}" in str(caught.value)
         assert "wr0ng" not in _told(caught.value)
 
-    def test_a_command_says_so(self, guarded: tuple[int, redis.Redis]) -> None:
+    def test_a_command_says_so(self, driver: Driver, guarded: tuple[int, redis.Redis]) -> None:
         port, _ = guarded
-        queue = RedisQueue.from_url(f"redis://guest:{PASSWORD}@127.0.0.1:{port}/0")
+        queue = driver.from_url(f"redis://guest:{PASSWORD}@127.0.0.1:{port}/0")
         with pytest.raises(ConfigurationError, match="permission") as caught:
             queue.enqueue(Job("email"))
         assert PASSWORD not in _told(caught.value)
 
-    def test_with_the_right_ones_it_works(self, guarded: tuple[int, redis.Redis]) -> None:
+    def test_with_the_right_ones_it_works(
+        self, driver: Driver, guarded: tuple[int, redis.Redis]
+    ) -> None:
         port, _ = guarded
-        queue = RedisQueue.from_url(f"redis://:{PASSWORD}@127.0.0.1:{port}/0", "guarded")
+        queue = driver.from_url(f"redis://:{PASSWORD}@127.0.0.1:{port}/0", "guarded")
         queue.enqueue(Job("email"))
         queue.close()
 
@@ -207,8 +222,8 @@ class TestALostReply:
             yield made
 
     @pytest.fixture
-    def far(self, proxy: Proxy, queue: RedisQueue) -> Iterator[RedisQueue]:
-        made = RedisQueue.from_url(proxy.url, queue.name)
+    def far(self, driver: Driver, proxy: Proxy, queue: RedisQueue) -> Iterator[RedisQueue]:
+        made = driver.from_url(proxy.url, queue.name)
         yield made
         made.close()
 
@@ -223,11 +238,11 @@ class TestALostReply:
         assert queue.stats().kinds["email"].ready == queue.stats().kinds["report"].ready == 1
 
     def test_of_enqueue_whose_job_has_run_since_stores_nothing_again(
-        self, redis_server: EmbeddedServer, queue_name: str, proxy: Proxy
+        self, driver: Driver, redis_server: EmbeddedServer, queue_name: str, proxy: Proxy
     ) -> None:
         """Where no record is kept, only the call's number tells that it was carried out."""
-        near = RedisQueue.from_url(redis_server.url, queue_name, retention=0)
-        far = RedisQueue.from_url(proxy.url, queue_name, retention=0)
+        near = driver.from_url(redis_server.url, queue_name, retention=0)
+        far = driver.from_url(proxy.url, queue_name, retention=0)
         runs: list[str] = []
         worker = Worker(near, {"email": lambda ctx, job: runs.append(job.id)})
         job = Job("email")
@@ -337,11 +352,11 @@ def test_a_queue_outlives_a_fork(own_server: OwnServer) -> None:
 
 @pytest.mark.parametrize("call", ["cancel", "delete"])
 def test_an_idle_connection_that_the_server_closed_costs_no_call(
-    own_server: OwnServer, call: str
+    driver: Driver, own_server: OwnServer, call: str
 ) -> None:
     """Also where a call must not be repeated."""
     server, job = own_server(), Job("email")
-    queue = RedisQueue.from_url(server.url)
+    queue = driver.from_url(server.url)
     queue.enqueue(job)
     with redis.Redis.from_url(server.url) as client:
         assert client.client_kill_filter(_type="normal", skipme=True) == 1
