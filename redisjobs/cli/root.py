@@ -21,7 +21,10 @@ CANNOT_RUN = 78
 
 _COMMANDS = {
     "worker": "redisjobs.cli.worker",
+    "enqueue": "redisjobs.cli.enqueue",
     "stats": "redisjobs.cli.stats",
+    "jobs": "redisjobs.cli.jobs",
+    "workers": "redisjobs.cli.workers",
     "check": "redisjobs.cli.check",
     "demo": "redisjobs.demo.command",
 }
@@ -30,9 +33,12 @@ _EPILOG = """\b
 Where Redis is:
   REDISJOBS_URL, else REDIS_URL, e.g. redis://localhost:6379/0
 \b
+Completion, in a line of ~/.bashrc (~/.zshrc: zsh_source instead):
+  eval "$(_REDISJOBS_COMPLETE=bash_source redisjobs)"
+\b
 Exit codes:
   0    done
-  1    it failed, or `check` has found something
+  1    it failed, in part or whole, or `check` has found something
   2    wrong usage, or the extra is missing: pip install 'redisjobs[cli]'
   69   Redis cannot be reached
   78   the worker cannot be loaded, or Redis cannot be worked with

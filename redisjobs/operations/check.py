@@ -11,13 +11,13 @@ from redisjobs.operations.verdicts import CheckReport, ReportFullError
 __all__ = ["CheckReport", "check"]
 
 
-def check(keys: Keys) -> Operation[CheckReport]:
+def check(keys: Keys, report: CheckReport | None = None) -> Operation[CheckReport]:
     """Looks for broken invariants, in many short calls. The queue may be in use meanwhile.
 
     It stops at a thousand sentences, and where keys, `meta` or the schema are such that nothing
-    else can be read.
+    else can be read. `report`: the one to fill, for whoever wants to see how far it is.
     """
-    report = CheckReport()
+    report = CheckReport() if report is None else report
     try:
         stored = yield from examine_keys(keys, report)
         if stored.is_readable:
