@@ -104,7 +104,10 @@ async def mix_async(ctx: Context, job: Job) -> None:
 
 def pick_up(_: Context, job: Job) -> None:
     """Notes how long ago the job was sent, in seconds by the clock that all processes share."""
-    note(time.monotonic() - float(job.payload[:20]))
+    if job.payload[:1].isdigit():
+        note(time.monotonic() - float(job.payload[:20]))
+    else:
+        ran()
 
 
 async def pick_up_async(_: Context, job: Job) -> None:

@@ -1,0 +1,263 @@
+"""What grows with the queue, and what does not.
+
+    python -m benchmarks.scale [--runs 3] [--full] [--only PART …] [--json FILE] [--plot FILE]
+
+Waiting jobs from 10,000 to 1,000,000 (5,000,000 with --full); 1 to 200 kinds; 1 to 500 idle workers
+while 100 scheduled jobs a second come due; another kind beside a flood; long jobs on two workers;
+1 to 8 processes with a handler that waits 5 ms.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.contender import Ours
+from benchmarks.cpu import ForeignLoad
+from benchmarks.drain import drain
+from benchmarks.journal import Journal
+from benchmarks.latency import percentiles, stamped
+from benchmarks.plots import Plot
+from benchmarks.processes import Processes, running
+from benchmarks.report import Benchmark, Metric, Options, Run, main
+from benchmarks.servers import Served, serving
+from benchmarks.waiting import wait_for
+from benchmarks.worker_process import WAIT_S
+from redisjobs import Job
+
+SIZES = (10_000, 100_000, 1_000_000)
+FULL_SIZE = 5_000_000
+KINDS = (1, 10, 50, 200)
+WORKERS = (1, 10, 100, 500)
+PROCESSES = (1, 2, 4, 8)
+SCHEDULED_PER_S = 100
+IDLE_S = 4.0
+CONCURRENCY = 10
+
+Rows = dict[str, dict[str, float]]
+
+
+def _drain_of(served: Served, ours: Ours, waiting: int, measured: int) -> dict[str, float]:
+    """Fills up to `waiting`, then drains `measured` of them."""
+    began, used = time.monotonic(), served.cpu_us()
+    ours.fill(waiting)
+    filled, fill_us = time.monotonic() - began, served.cpu_us() - used
+    left = max(0, waiting - measured)
+    drained = drain(served, ours, waiting, until_left=left)
+    return {
+        **drained.metrics(),
+        "bulk_per_s": waiting / filled,
+        "fill_redis_us": fill_us / waiting,
+    }
+
+
+def waiting_jobs(options: Options) -> Rows:
+    """The cost of a job beside ever more that wait."""
+    rows: Rows = {}
+    sizes = (*SIZES, FULL_SIZE) if options.full else SIZES
+    for size in sizes:
+        scaled = max(200, size * options.jobs // 40_000)
+        with serving(options.server) as served:
+            ours = Ours(served)
+            rows[f"redisjobs beside waiting: {size:,}"] = _drain_of(
+                served, ours, scaled, options.jobs
+            )
+    return rows
+
+
+def kinds(options: Options) -> Rows:
+    """The cost of a job where they are of ever more kinds, all run by one worker."""
+    rows: Rows = {}
+    for number in KINDS:
+        names = tuple(f"kind-{place:03}" for place in range(number))
+        with serving(options.server) as served:
+            ours = Ours(served, kinds=names)
+            rows[f"redisjobs with kinds: {number}"] = _drain_of(
+                served, ours, options.jobs, options.jobs
+            )
+    return rows
+
+
+def idle_workers(options: Options) -> Rows:
+    """What idle workers cost the server: alone, and while scheduled jobs come due."""
+    return {
+        f"redisjobs with idle workers: {number}": _idle_and_due(options, number)
+        for number in WORKERS
+    }
+
+
+def _idle_and_due(options: Options, number: int) -> dict[str, float]:
+    with serving(options.server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal = Journal(notes)
+        ours = Ours(served, handler="late", workers=number)
+        with running(ours.command(), 1, journal.environ, Path(folder, "log")) as fleet:
+            wait_for("all workers", lambda: len(ours.queue.stats().workers) == number, 0.2)
+            time.sleep(1.0)  # the first round of each is no idling
+            row = _idling(served, fleet, number)
+            return row | _coming_due(served, ours, journal)
+
+
+_FROM_CLIENTS = {"evalsha", "eval", "blpop", "ping"}  # the others are called by scripts, or by us
+
+
+def _calls(served: Served) -> int:
+    return sum(cost.calls for name, cost in served.commands().items() if name in _FROM_CLIENTS)
+
+
+def _idling(served: Served, fleet: Processes, number: int) -> dict[str, float]:
+    calls, used, worker_s = _calls(served), served.cpu_us(), fleet.cpu_seconds()
+    time.sleep(IDLE_S)
+    return {
+        "idle_calls_per_s": (_calls(served) - calls) / IDLE_S / number,
+        "idle_redis_percent": (served.cpu_us() - used) / IDLE_S / 1e4,
+        "idle_worker_percent": (fleet.cpu_seconds() - worker_s) / IDLE_S * 100 / number,
+    }
+
+
+def _coming_due(served: Served, ours: Ours, journal: Journal) -> dict[str, float]:
+    """100 scheduled jobs a second come due; what storing them costs the server is not counted."""
+    jobs, lead_s = int(SCHEDULED_PER_S * IDLE_S), 1.0
+    first = time.time() + lead_s
+    moments = [round(first + place / SCHEDULED_PER_S, 6) for place in range(jobs)]
+    ours.queue.enqueue(
+        *(Job("noop", stamped(due), run_at=datetime.fromtimestamp(due, UTC)) for due in moments)
+    )
+    time.sleep(max(0.0, first - time.time() - 0.05))
+    load, calls, used, began = ForeignLoad(), _calls(served), served.cpu_us(), time.monotonic()
+    wait_for("the scheduled jobs", lambda: journal.runs() >= jobs)
+    seconds = time.monotonic() - began
+    late = percentiles(journal.values())
+    return {
+        "redis_percent": (served.cpu_us() - used) / seconds / 1e4,
+        "calls_per_s": (_calls(served) - calls) / seconds,
+        "p50_ms": late["p50_ms"],
+        "p99_ms": late["p99_ms"],
+        "foreign_cores": load.cores(),
+    }
+
+
+def fairness(options: Options) -> Rows:
+    """While a flood of one kind waits and is worked on, jobs of another kind come one by one."""
+    flood = max(1000, 25 * options.jobs)
+    with serving(options.server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal = Journal(notes)
+        ours = Ours(served, handler="pick_up", kinds=("flood", "other"))
+        ours.queue.enqueue_many(Job("flood", b"x" * 105) for _ in range(flood))
+        probes = 0
+        with running(ours.command(), 1, journal.environ, Path(folder, "log")):
+            wait_for("the flood to run", lambda: journal.runs() > 0)
+            load = ForeignLoad()
+            while probes < 50 and ours.queue.stats().kinds["flood"].ready > 5000:
+                ours.queue.enqueue(Job("other", stamped(time.monotonic())))
+                probes += 1
+                time.sleep(random.uniform(0.01, 0.03))
+            foreign, left = load.cores(), ours.queue.stats().kinds["flood"].ready
+            wait_for("the probes to run", lambda: len(journal.values()) >= probes)
+        seen = percentiles(journal.values() or [0.0])
+        row = {**seen, "waiting_after": left, "probes": probes, "foreign_cores": foreign}
+        return {f"redisjobs, another kind beside a flood of {flood:,}": row}
+
+
+def long_jobs(options: Options) -> Rows:
+    """After short jobs, which teach a worker to prefetch, as many long ones as two workers have
+    slots: each must start soon, none may wait behind another.
+    """
+    slots = 4
+    with serving(options.server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal = Journal(notes)
+        ours = Ours(served, handler="long", concurrency=slots)
+        ours.queue.enqueue_many(Job("noop", b"short") for _ in range(options.jobs // 4))
+        with running(ours.command(), 2, journal.environ, Path(folder, "log")):
+            wait_for("both workers", lambda: len(ours.queue.stats().workers) == 2)
+            wait_for("the short ones to run", lambda: journal.runs() >= options.jobs // 4)
+            load = ForeignLoad()
+            ours.queue.enqueue(*(Job("noop", stamped(time.monotonic())) for _ in range(2 * slots)))
+            wait_for("the long ones to start", lambda: len(journal.values()) >= 2 * slots)
+            row = {**percentiles(journal.values()), "foreign_cores": load.cores()}
+    return {"redisjobs, long jobs on two workers": row}
+
+
+def scale_out(options: Options) -> Rows:
+    """Ever more processes, with a handler that waits 5 ms."""
+    rows: Rows = {}
+    for number in PROCESSES:
+        jobs = max(200, options.jobs // 10) * number
+        with serving(options.server) as served:
+            ours = Ours(served, handler="wait", concurrency=CONCURRENCY)
+            ours.fill(jobs)
+            row = drain(served, ours, jobs, processes=number).metrics()
+        ideal = number * CONCURRENCY / WAIT_S
+        rows[f"redisjobs with processes: {number}"] = {
+            **row,
+            "of_ideal": row["jobs_per_s"] / ideal,
+        }
+    return rows
+
+
+PARTS = {
+    "waiting": waiting_jobs,
+    "kinds": kinds,
+    "workers": idle_workers,
+    "fairness": fairness,
+    "long": long_jobs,
+    "processes": scale_out,
+}
+
+
+def run(options: Options) -> Run:
+    """All parts once. `--jobs` is how many are measured in each row; the sizes follow from it."""
+    rows: Rows = {}
+    for name, part in PARTS.items():
+        if options.wants(name):
+            rows |= part(options)
+    return rows
+
+
+METRICS = [
+    Metric("jobs_per_s", "jobs/s"),
+    Metric("worker_cpu_us", "worker CPU µs", 1),
+    Metric("redis_cpu_us", "Redis CPU µs", 1),
+    Metric("fill_redis_us", "Redis CPU µs to enqueue", 1),
+    Metric("of_ideal", "of ideal", 2),
+    Metric("worker_cores", "worker cores", 2),
+    Metric("redis_cores", "Redis cores", 2),
+    Metric("idle_calls_per_s", "idle: calls/s a worker", 2),
+    Metric("idle_worker_percent", "idle: CPU % a worker", 2),
+    Metric("idle_redis_percent", "idle: Redis %", 1),
+    Metric("redis_percent", "100 due/s: Redis %", 1),
+    Metric("calls_per_s", "100 due/s: calls/s"),
+    Metric("p50_ms", "p50 ms", 2),
+    Metric("p99_ms", "p99 ms", 2),
+    Metric("max_ms", "max ms", 2),
+    Metric("foreign_cores", "foreign cores", 2),
+]
+
+BENCHMARK = Benchmark(
+    "scale",
+    "Growth: waiting jobs, kinds, workers, processes",
+    METRICS,
+    run,
+    jobs=40_000,
+    plot=Plot(
+        "What grows with the queue",
+        {
+            "redis_cpu_us": "Redis CPU, µs a job",
+            "worker_cpu_us": "worker CPU, µs a job",
+            "redis_percent": "Redis %, 100 due a second",
+        },
+        over="how many",
+    ),
+)
+
+
+if __name__ == "__main__":
+    main(BENCHMARK)
