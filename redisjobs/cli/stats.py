@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from redisjobs.cli.connection import open_queue, queue_options
+from redisjobs.cli.connection import open_queue
+from redisjobs.cli.options import json_option, queue_options
 from redisjobs.cli.tables import Table, shown
+from redisjobs.cli.times import duration_of_at_least
+from redisjobs.cli.workers import as_dict, is_alive, table_of
+from redisjobs.errors import QueueUnavailableError, RedisJobsError
+from redisjobs.operations.known_queues import known_queues
+from redisjobs.queue import RedisQueue
 
 if TYPE_CHECKING:
     from redisjobs.operations.inspect import Stats
@@ -16,30 +25,103 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   redisjobs stats
+  redisjobs stats --watch
   redisjobs stats --queue mails --json
+\b
+What needs attention is told on standard error: kinds with jobs that are ready
+and no live worker, workers whose lease has lapsed, a queue that was never seen.
 """
 
 
 @click.command(epilog=_EPILOG)
 @queue_options
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def stats(url: str | None, queue: str, as_json: bool) -> None:
+@click.option(
+    "--watch", callback=duration_of_at_least(0.1), is_flag=False, flag_value="2", metavar="[TIME]",
+    help="Show them again and again, every 2 seconds or as often as this, until Ctrl-C.",
+)  # fmt: skip
+@json_option()
+def stats(url: str | None, queue: str, watch: float | None, as_json: bool) -> None:
     """Show how many jobs of each kind there are, and which workers.
 
     Jobs that have ended count for as long as their records are kept; failed are those that ended
     as FAILED or PANIC. Ages and leases are in seconds.
     """
-    found = open_queue(url, queue).stats()
-    if as_json:
-        click.echo(json.dumps(found.to_dict()))
+    opened = open_queue(url, queue)
+    tell = _tell_json if as_json else _tell
+    if watch is None:
+        tell(opened, opened.stats())
         return
-    if not found.kinds and not found.workers:
-        click.echo(f"queue {shown(found.queue)!r} has seen no jobs and no workers")
+    try:
+        _watch(opened, tell, watch, clear=sys.stdout.isatty() and not as_json)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+def _watch(
+    queue: RedisQueue, tell: Callable[[RedisQueue, Stats], None], seconds: float, *, clear: bool
+) -> None:
+    shows_before = False
+    while True:
+        try:
+            found = queue.stats()
+        except QueueUnavailableError as err:
+            click.echo(f"{err}; trying again", err=True)
+        else:
+            if clear:
+                click.clear()
+            elif shows_before and tell is _tell:
+                click.echo()
+            tell(queue, found)
+            shows_before = True
+        time.sleep(seconds)
+
+
+def unserved(stats: Stats) -> list[str]:
+    """The kinds that have jobs which are ready, and no live worker."""
+    served = {kind for one in stats.workers if is_alive(one) for kind in one.kinds}
+    return [kind for kind, of in stats.kinds.items() if of.ready and kind not in served]
+
+
+def _tell_json(_: RedisQueue, stats: Stats) -> None:
+    told: dict[str, Any] = stats.to_dict()
+    told["workers"] = [as_dict(one) for one in stats.workers]
+    told["unserved"] = unserved(stats)
+    click.echo(json.dumps(told))
+
+
+def _tell(queue: RedisQueue, stats: Stats) -> None:
+    if not stats.kinds and not stats.workers:
+        click.echo(f"queue {shown(stats.queue)!r} has seen no jobs and no workers")
+        _hint_at_others(queue)
         return
-    _kinds(found).show()
-    if found.workers:
+    _kinds(stats).show()
+    if stats.workers:
         click.echo()
-        _workers(found).show()
+        table_of(stats.workers).show()
+    for note in _notes(stats):
+        click.echo(note, err=True)
+
+
+def _notes(stats: Stats) -> Iterator[str]:
+    for kind in unserved(stats):
+        yield f"no live worker runs {shown(kind)!r}: {stats.kinds[kind].ready:,} jobs are ready"
+    for one in stats.workers:
+        if not is_alive(one):
+            yield (
+                f"the lease of worker {shown(one.id)} has lapsed: any live worker takes its"
+                f" {one.held:,} jobs back"
+            )
+
+
+def _hint_at_others(queue: RedisQueue) -> None:
+    try:
+        others = queue.lines.run(known_queues)
+    except RedisJobsError:
+        return  # not permitted: only a hint is missing
+    if others:
+        named = ", ".join(map(shown, others[:10]))
+        more = " and others" if len(others) > 10 else ""
+        click.echo(f"queues on this server: {named}{more}", err=True)
 
 
 def _kinds(stats: Stats) -> Table:
@@ -52,14 +134,4 @@ def _kinds(stats: Stats) -> Table:
             (kind, of.scheduled, of.ready, of.running, of.done, of.failed, of.cancelled,
              of.oldest_ready_age)
         )  # fmt: skip
-    return table
-
-
-def _workers(stats: Stats) -> Table:
-    headings = ("worker", "held", "concurrency", "lease left (s)", "version", "kinds")
-    table = Table("Workers", headings)
-    for one in stats.workers:
-        table.rows.append(
-            (one.id, one.held, one.concurrency, one.lease_left, one.version, ", ".join(one.kinds))
-        )
     return table

@@ -1,0 +1,156 @@
+"""`redisjobs enqueue`: stores jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+import msgpack
+
+from redisjobs.cli.connection import open_queue
+from redisjobs.cli.options import checked_kind, json_option, queue_options
+from redisjobs.cli.progress import progress
+from redisjobs.cli.tables import shown
+from redisjobs.cli.times import as_instant, duration_of_at_least
+from redisjobs.job import Job
+from redisjobs.limits import MAX_JOBS_PER_CALL
+from redisjobs.queue import RedisQueue
+
+_CHUNK = 1000
+
+_EPILOG = """\b
+Examples:
+  redisjobs enqueue greet --payload world
+  redisjobs enqueue greet --id greet-42 --after 10m
+  redisjobs enqueue greet --count 1000
+  redisjobs enqueue email.send --args '["a@b"]' --kwargs '{"subject": "x"}'
+  tar c folder | redisjobs enqueue archive --payload -
+  redisjobs enqueue --jsonl jobs.jsonl
+\b
+A line of --jsonl is an object with "kind" and what of these is wanted:
+  "payload" (text), "payload_base64", or "args" and "kwargs" for a task;
+  "id"; "delay" (seconds, or text like "10m") or "run_at" (ISO 8601)
+\b
+Up to 10,000 jobs of one --count are stored all or none. With --jsonl chunks
+of 1,000 are; an error names the line, and says what was stored before it.
+\b
+Exit codes:
+  0    stored
+  1    refused: an id exists, a line cannot be read, Redis is full
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("kind", required=False, callback=checked_kind)
+@queue_options
+@click.option("--id", metavar="ID", help="The job's id.  [default: a new one]")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+    help="How many such jobs.",
+)  # fmt: skip
+@click.option(
+    "--after",
+    callback=duration_of_at_least(),
+    metavar="TIME",
+    help="Not to run before: 90, 10m, 2h",
+)
+@click.option(
+    "--at", callback=as_instant, metavar="TIME", help="Not to run before: ISO 8601, zoned"
+)
+@click.option("--payload", metavar="TEXT", help="Its payload; - reads standard input.")
+@click.option("--args", metavar="JSON", help="A task's arguments, as a list.")
+@click.option("--kwargs", metavar="JSON", help="A task's named arguments, as an object.")
+@click.option(
+    "--jsonl", type=click.Path(allow_dash=True, dir_okay=False), metavar="FILE",
+    help="Read jobs from a file, one a line; - reads standard input.",
+)  # fmt: skip
+@json_option("Write a line of JSON for each job.")
+def enqueue(
+    kind: str | None, url: str | None, queue: str, id: str | None, count: int,
+    after: float | None, at: datetime | None, payload: str | None, args: str | None,
+    kwargs: str | None, jsonl: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Enqueue jobs, and write their ids."""
+    if (kind is None) == (jsonl is None):
+        raise click.UsageError("give a KIND, or jobs with --jsonl")
+    tell = _tell_json if as_json else _tell
+    if jsonl is not None:
+        if count != 1 or any(one is not None for one in (id, after, at, payload, args, kwargs)):
+            raise click.UsageError("with --jsonl, each line says what its job is")
+        from redisjobs.cli.jsonl import enqueue_lines
+
+        enqueue_lines(open_queue(url, queue), jsonl, tell)
+        return
+    assert kind is not None
+    if id is not None and count > 1:
+        raise click.UsageError("--id names one job: it does not go with --count")
+    if after is not None and at is not None:
+        raise click.UsageError("give --after or --at, not both")
+    content = _payload(payload, args, kwargs)
+    jobs = (Job(kind, content, id=id, run_at=at, delay=after) for _ in range(count))
+    _store(open_queue(url, queue), jobs, count, tell)
+
+
+def _payload(payload: str | None, args: str | None, kwargs: str | None) -> bytes:
+    if args is not None or kwargs is not None:
+        if payload is not None:
+            raise click.UsageError("give --payload, or --args and --kwargs, not both")
+        return packed(
+            _read_json("--args", args or "[]", list), _read_json("--kwargs", kwargs or "{}", dict)
+        )
+    if payload == "-":
+        return sys.stdin.buffer.read()
+    return os.fsencode(payload or "")
+
+
+def _read_json(option: str, text: str, wanted: type) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as err:
+        raise click.UsageError(f"{option} is no JSON: {err}") from None
+    if not isinstance(value, wanted):
+        what = "a list" if wanted is list else "an object"
+        raise click.UsageError(f"{option} must be {what}, not {text}")
+    return value
+
+
+def packed(args: list[Any], kwargs: dict[str, Any]) -> bytes:
+    """The arguments of a task as its payload.
+
+    Raises:
+        OverflowError, ValueError: msgpack has no such numbers, or not so deep.
+    """
+    content: bytes = msgpack.packb([args, kwargs])
+    return content
+
+
+def _store(
+    queue: RedisQueue, jobs: Iterator[Job], count: int, tell: Callable[[Iterable[Job]], None]
+) -> None:
+    size = count if count <= MAX_JOBS_PER_CALL else _CHUNK
+    stored = 0
+    try:
+        with progress("enqueue", count) as move:
+            while chunk := list(islice(jobs, size)):
+                queue.enqueue(*chunk)
+                stored += len(chunk)
+                tell(chunk)
+                move(stored)
+    except BaseException:
+        if stored:
+            click.echo(f"{stored:,} of {count:,} jobs were stored before", err=True)
+        raise
+
+
+def _tell(jobs: Iterable[Job]) -> None:
+    click.echo("\n".join(shown(job.id.strip()) for job in jobs))
+
+
+def _tell_json(jobs: Iterable[Job]) -> None:
+    click.echo("\n".join(json.dumps({"id": job.id.strip(), "kind": job.kind}) for job in jobs))

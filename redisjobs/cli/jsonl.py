@@ -1,0 +1,184 @@
+"""`redisjobs enqueue --jsonl`: jobs from the lines of a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import IO, Any
+
+import click
+
+from redisjobs.cli.enqueue import packed
+from redisjobs.cli.progress import progress
+from redisjobs.cli.times import read_duration, read_instant
+from redisjobs.errors import InvalidJobError, JobExistsError, RedisJobsError
+from redisjobs.job import Job
+from redisjobs.limits import normalise_id, normalise_kind
+from redisjobs.queue import RedisQueue
+
+_CHUNK = 1000
+_NAMES = {"kind", "payload", "payload_base64", "args", "kwargs", "id", "delay", "run_at"}
+_LINES_NAMED = 10
+
+
+def enqueue_lines(queue: RedisQueue, path: str, tell: Callable[[Iterable[Job]], None]) -> None:
+    """Stores the jobs of this file ("-": of standard input), and tells them as they are stored.
+
+    Raises:
+        click.ClickException: a line cannot be read, or its job cannot be stored.
+        RedisJobsError: as `enqueue_many`.
+    """
+    with click.open_file(path, "rb") as file:
+        loader = _Loader(queue, "standard input" if path == "-" else path, tell)
+        try:
+            loader.run(file)
+        except BaseException:
+            click.echo(f"{loader.stored:,} jobs were stored before", err=True)
+            raise
+
+
+class _Loader:
+    def __init__(self, queue: RedisQueue, name: str, tell: Callable[[Iterable[Job]], None]) -> None:
+        self._queue = queue
+        self._name = name
+        self._tell = tell
+        self.stored = 0
+
+    def run(self, file: IO[bytes]) -> None:
+        total = os.fstat(file.fileno()).st_size if file.seekable() else None
+        read = 0
+
+        def numbered() -> Iterator[tuple[int, bytes]]:
+            nonlocal read
+            for number, line in enumerate(file, 1):
+                read += len(line)
+                if line.strip():
+                    yield number, line
+
+        lines = numbered()
+        with progress("enqueue, bytes", total) as move:
+            while chunk := list(islice(lines, _CHUNK)):
+                self._store(chunk)
+                move(read)
+
+    def _store(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        jobs: dict[str, Job] = {}
+        numbers: dict[str, int] = {}
+        for number, line in lines:
+            try:
+                job = self._job(line)
+                if job.id in numbers:
+                    raise ValueError(f"line {numbers[job.id]} has the id {job.id!r}, too")
+            except (ValueError, TypeError, OverflowError, RecursionError) as err:
+                # What comes before it is sound.
+                self._enqueue(jobs, numbers)
+                raise click.ClickException(f"{self._name}, line {number}: {err}") from err
+            jobs[job.id], numbers[job.id] = job, number
+        self._enqueue(jobs, numbers)
+
+    def _job(self, line: bytes) -> Job:
+        job = read_job(line)
+        most = self._queue.settings.max_payload
+        if len(job.payload) > most:
+            raise InvalidJobError(
+                f"the payload has {len(job.payload):,} bytes, over the limit of {most:,}"
+            )
+        return job
+
+    def _enqueue(self, jobs: Mapping[str, Job], numbers: Mapping[str, int]) -> None:
+        every = list(jobs.values())
+        try:
+            stored = self._queue.enqueue_many(every, chunk=_CHUNK)
+        except RedisJobsError as err:
+            stored, err.stored = err.stored or 0, None
+            self._note(every[:stored])
+            if isinstance(err, JobExistsError):
+                raise click.ClickException(f"{self._where(err.ids, numbers)}: {err}") from err
+            raise
+        self._note(every[:stored])
+
+    def _note(self, jobs: list[Job]) -> None:
+        self.stored += len(jobs)
+        if jobs:
+            self._tell(jobs)
+
+    def _where(self, ids: Iterable[str], numbers: Mapping[str, int]) -> str:
+        found = sorted(numbers[id] for id in ids)
+        named = ", ".join(map(str, found[:_LINES_NAMED]))
+        more = " and more" if len(found) > _LINES_NAMED else ""
+        return f"{self._name}, line{'s' if len(found) > 1 else ''} {named}{more}"
+
+
+def read_job(line: bytes) -> Job:
+    """The job that a line describes.
+
+    Raises:
+        ValueError: it describes none; InvalidJobError is one, too.
+    """
+    try:
+        fields = json.loads(line)
+    except ValueError as err:
+        raise ValueError(f"this is no JSON: {err}") from None
+    if not isinstance(fields, dict):
+        raise ValueError("this is no JSON object")  # noqa: TRY004 - told like the others
+    unknown = sorted(fields.keys() - _NAMES)
+    if unknown:
+        raise ValueError(
+            f"unknown {', '.join(map(repr, unknown))}; known: {', '.join(_NAMES_TOLD)}"
+        )
+    if "kind" not in fields:
+        raise ValueError('there is no "kind"')
+    id = fields.get("id")
+    return Job(
+        normalise_kind(fields["kind"]),
+        _payload(fields),
+        id=None if id is None else normalise_id(id),
+        run_at=_read("run_at", fields, read_instant),
+        delay=_delay(fields.get("delay")),
+    )
+
+
+_NAMES_TOLD = sorted(_NAMES)
+
+
+def _payload(fields: dict[str, Any]) -> bytes:
+    given = [name for name in ("payload", "payload_base64") if fields.get(name) is not None]
+    typed = "args" in fields or "kwargs" in fields
+    if len(given) + typed > 1:
+        raise ValueError('give one of "payload", "payload_base64", and "args" with "kwargs"')
+    if typed:
+        args, kwargs = fields.get("args", []), fields.get("kwargs", {})
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise ValueError('"args" must be a list, and "kwargs" an object')
+        return packed(args, kwargs)
+    if not given:
+        return b""
+    encode = str.encode if given[0] == "payload" else _from_base64
+    return _read(given[0], fields, encode) or b""
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _read(name: str, fields: dict[str, Any], reader: Callable[[str], Any]) -> Any:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f'"{name}" must be text, not {json.dumps(value)}')  # noqa: TRY004
+    try:
+        return reader(value)
+    except ValueError as err:
+        raise ValueError(f'"{name}": {err}') from None
+
+
+def _delay(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'"delay" must be seconds or text like "10m", not {json.dumps(value)}')  # noqa: TRY004
+    return read_duration(value)

@@ -1,0 +1,118 @@
+"""`redisjobs workers`: which workers there are, and whether they live."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from redisjobs.cli.connection import open_queue
+from redisjobs.cli.options import json_option, kind_option, queue_options
+from redisjobs.cli.tables import Table, shown
+from redisjobs.operations.inspect import WorkerStats
+
+_ANY = "*"
+
+_EPILOG = """\b
+Examples:
+  redisjobs workers
+  redisjobs workers --kind mail --json
+  redisjobs workers --check
+  redisjobs workers --check --host '*' --kind mail --min 3
+\b
+--check is for health checks. It counts the live workers of this host (in a
+container: of this container); --host names another one, or '*' for all.
+A worker lives while its lease has not lapsed.
+\b
+Exit codes:
+  0    with --check: at least --min such workers live
+  1    with --check: fewer do
+  69   Redis cannot be reached, which says nothing about the workers
+"""
+
+
+@click.command(epilog=_EPILOG)
+@queue_options
+@click.option("--check", is_flag=True, help="Say only whether enough of them live.")
+@click.option("--host", metavar="HOST", help="Only those of this host; '*' for all.")
+@kind_option("Only those that run this kind.")
+@click.option(
+    "--min", "least", type=click.IntRange(min=1), metavar="N",
+    help="With --check, how many have to live.  [default: 1]",
+)  # fmt: skip
+@json_option()
+@click.pass_context
+def workers(
+    ctx: click.Context, url: str | None, queue: str, check: bool, host: str | None,
+    kind: str | None, least: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show the workers of a queue, or check that they live."""
+    if least is not None and not check:
+        raise click.UsageError("--min goes with --check")
+    if host is None:
+        host = socket.gethostname() if check else _ANY
+    found = [
+        one
+        for one in open_queue(url, queue).stats().workers
+        if host in (_ANY, one.host) and (kind is None or kind in one.kinds)
+    ]
+    if check:
+        ctx.exit(_check(found, queue, host, kind, least or 1, as_json))
+    if as_json:
+        click.echo(json.dumps([as_dict(one) for one in found]))
+    elif found:
+        table_of(found).show()
+    else:
+        click.echo(f"no workers{_such(queue, host, kind)}", err=True)
+
+
+def _check(
+    found: Sequence[WorkerStats], queue: str, host: str, kind: str | None, least: int, as_json: bool
+) -> int:
+    alive = sum(map(is_alive, found))
+    enough = alive >= least
+    if as_json:
+        click.echo(json.dumps({"healthy": enough, "alive": alive, "lapsed": len(found) - alive}))
+    else:
+        of = "" if enough else f" of at least {least:,}"
+        click.echo(f"{alive:,}{of} live workers{_such(queue, host, kind)}", err=not enough)
+    return 0 if enough else 1
+
+
+def _such(queue: str, host: str, kind: str | None) -> str:
+    on = "" if host == _ANY else f" on host {shown(host)!r}"
+    of = "" if kind is None else f" for kind {shown(kind)!r}"
+    return f" of queue {shown(queue)!r}{on}{of}"
+
+
+def is_alive(worker: WorkerStats) -> bool:
+    """Whether its lease holds."""
+    return worker.lease_left > 0
+
+
+def state_of(worker: WorkerStats) -> str:
+    """In a word: alive or lapsed."""
+    return "alive" if is_alive(worker) else "lapsed"
+
+
+def as_dict(worker: WorkerStats) -> dict[str, object]:
+    """The worker as JSON can carry it."""
+    return {**asdict(worker), "state": state_of(worker)}
+
+
+def table_of(found: Sequence[WorkerStats]) -> Table:
+    """These workers, and whether they live."""
+    headings = (
+        "worker", "state", "held", "concurrency", "lease left (s)", "host", "pid", "version",
+        "kinds",
+    )  # fmt: skip
+    table = Table("Workers", headings)
+    for one in found:
+        table.rows.append(
+            (one.id, state_of(one), one.held, one.concurrency, one.lease_left, one.host, one.pid,
+             one.version, ", ".join(one.kinds))
+        )  # fmt: skip
+    return table
