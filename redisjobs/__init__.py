@@ -13,13 +13,16 @@ from redisjobs._version import __version__
 
 if TYPE_CHECKING:
     from redisjobs.aio import AsyncRedisQueue
-    from redisjobs.context import CancelReason, Context
+    from redisjobs.codec import encode
+    from redisjobs.context import CancelReason, Context, current_context
     from redisjobs.errors import (
         ConfigurationError,
         EmbeddedServerError,
         IncompatibleQueueError,
         InvalidJobError,
         JobExistsError,
+        JobFailedError,
+        JobNotEndedError,
         JobNotFoundError,
         KindExistsError,
         LockLostError,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from redisjobs.queue import Enqueued, JobQueue, RedisQueue
     from redisjobs.retry import RetryableError
     from redisjobs.states import Status
+    from redisjobs.tasks import Registry, Task
     from redisjobs.worker import Worker
 
 _HOME = {
@@ -45,6 +49,8 @@ _HOME = {
     "InvalidJobError": "errors",
     "Job": "job",
     "JobExistsError": "errors",
+    "JobFailedError": "errors",
+    "JobNotEndedError": "errors",
     "JobNotFoundError": "errors",
     "JobQueue": "queue",
     "KindExistsError": "errors",
@@ -53,10 +59,14 @@ _HOME = {
     "QueueUnavailableError": "errors",
     "RedisJobsError": "errors",
     "RedisQueue": "queue",
+    "Registry": "tasks",
     "RetryableError": "retry",
     "Status": "states",
+    "Task": "tasks",
     "UnknownKindError": "errors",
     "Worker": "worker",
+    "current_context": "context",
+    "encode": "codec",
 }
 
 __all__ = [
@@ -71,6 +81,8 @@ __all__ = [
     "InvalidJobError",
     "Job",
     "JobExistsError",
+    "JobFailedError",
+    "JobNotEndedError",
     "JobNotFoundError",
     "JobQueue",
     "KindExistsError",
@@ -79,10 +91,14 @@ __all__ = [
     "QueueUnavailableError",
     "RedisJobsError",
     "RedisQueue",
+    "Registry",
     "RetryableError",
     "Status",
+    "Task",
     "UnknownKindError",
     "Worker",
+    "current_context",
+    "encode",
 ]
 
 

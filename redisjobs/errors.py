@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redisjobs.job import Job
+    from redisjobs.states import Status
 
 NAMED_IDS = 10
 
@@ -72,6 +77,32 @@ class LockLostError(RedisJobsError):
 
 class JobNotFoundError(RedisJobsError):
     """No such job is stored."""
+
+
+class JobNotEndedError(RedisJobsError):
+    """A result was asked of a job that waits or runs."""
+
+
+class JobFailedError(RedisJobsError):
+    """A result was asked of a job that ended without one: FAILED, PANIC or CANCELLED.
+
+    Attributes:
+        job: as it ended.
+        status: how it ended.
+        remote_error: what the worker wrote down, the job's `last_error`; None if it never ran.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.status: Status = job.status
+        self.remote_error = job.last_error
+        super().__init__(job)
+
+    def _message(self) -> str:
+        why = f": {self.remote_error}" if self.remote_error else ""
+        return (
+            f"job {self.job.id!r} ({self.job.kind}) ended as {self.status} and has no result{why}"
+        )
 
 
 class QueueUnavailableError(RedisJobsError):

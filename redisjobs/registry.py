@@ -19,6 +19,16 @@ class Handler(NamedTuple):
     is_async: bool
 
 
+class HandlerSource:
+    """What has a handler and stands for it where one is registered, like a task.
+
+    Attributes:
+        handler: runs a job.
+    """
+
+    handler: SyncHandler | AsyncHandler
+
+
 class Handlers:
     """The handlers of a worker by kind. Kinds are only added, from any thread.
 
@@ -34,7 +44,7 @@ class Handlers:
         for kind, fn in (handlers or {}).items():
             self.register(kind, fn)
 
-    def register(self, kind: str, fn: SyncHandler | AsyncHandler) -> str:
+    def register(self, kind: str, fn: SyncHandler | AsyncHandler | HandlerSource) -> str:
         """Has `fn` run the jobs of this kind. Returns the kind as jobs have it.
 
         Raises:
@@ -43,6 +53,8 @@ class Handlers:
             KindExistsError: the kind has a handler already.
         """
         kind = normalise_kind(kind)
+        if isinstance(fn, HandlerSource):
+            fn = fn.handler
         if not callable(fn):
             raise ConfigurationError(
                 f"the handler of kind {kind!r} must be callable, not {type(fn).__name__}"
@@ -51,6 +63,21 @@ class Handlers:
         if self._by_kind.setdefault(kind, handler) is not handler:
             raise KindExistsError(f"kind {kind!r} has a handler already: register it under another")
         return kind
+
+    def include(self, other: Handlers) -> None:
+        """Adds all handlers that another one has now. What both have from a third is no clash.
+
+        Raises:
+            KindExistsError: both have another handler for a kind; none was added.
+        """
+        added = dict(other._by_kind)
+        clashing = [kind for kind in added if self._by_kind.get(kind, added[kind]) != added[kind]]
+        if clashing:
+            raise KindExistsError(
+                f"kind {clashing[0]!r} has a handler in both: register one of them under another"
+            )
+        for kind, handler in added.items():
+            self._by_kind.setdefault(kind, handler)
 
     def get(self, kind: str) -> Handler | None:
         """The handler of a kind, written as jobs have it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from redisjobs.attempt import AsyncHandler, SyncHandler
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
@@ -17,11 +18,16 @@ from redisjobs.queue import JobQueue
 from redisjobs.queue_base import QueueBase
 from redisjobs.registry import Handlers
 from redisjobs.worker.engine import Engine
+from redisjobs.worker.hosted import hosted
 from redisjobs.worker.janitor import ChildDeath
+from redisjobs.worker.loop import CallersLoop, HandlerLoop, Loop
 from redisjobs.worker.plain import PlainRunner, is_job_queue
 from redisjobs.worker.settings import WorkerKeywords, WorkerSettings
 from redisjobs.worker.shutdown import Shutdown
 from redisjobs.worker.signals import stopping_on_signals
+
+if TYPE_CHECKING:
+    from redisjobs.aio import AsyncRedisQueue
 
 _LOGGER = logging.getLogger("redisjobs.worker")
 
@@ -46,12 +52,13 @@ class Parentage:
 
 class Worker:
     """Runs the jobs of a queue: sync handlers on threads, `async def` handlers on an event loop of
-    its own.
+    its own, or with `arun()` on its caller's.
 
     Args:
-        queue: a `RedisQueue`, or any object with `enqueue` and `dequeue`, which is polled by as
-            many threads.
-        handlers: functions by kind, each `fn(ctx, job) -> bytes | None`, sync or `async def`.
+        queue: a `RedisQueue`, an `AsyncRedisQueue` (the worker opens blocking connections of its
+            own), or any object with `enqueue` and `dequeue`, which is polled by as many threads.
+        handlers: functions by kind, each `fn(ctx, job) -> bytes | None`, sync or `async def`; or a
+            `Registry`, where what it gets later counts, too.
         concurrency: how many handlers run at once; 0 means 1.
         prefetch: how many jobs to hold beyond those; "auto" takes what will start within about 20
             ms; 0: none.
@@ -72,8 +79,8 @@ class Worker:
 
     def __init__(
         self,
-        queue: JobQueue,
-        handlers: Mapping[str, SyncHandler | AsyncHandler] | None = None,
+        queue: JobQueue | AsyncRedisQueue,
+        handlers: Mapping[str, SyncHandler | AsyncHandler] | Handlers | None = None,
         *,
         concurrency: int = 10,
         prefetch: int | Literal["auto"] = "auto",
@@ -99,7 +106,7 @@ class Worker:
             min_retry_backoff,
             poll_interval,
         )
-        self._handlers = Handlers(handlers)
+        self._handlers = handlers if isinstance(handlers, Handlers) else Handlers(handlers)
         self._logger = logger or _LOGGER
         self._shutdown = Shutdown(self.settings.shutdown_timeout_s)
         self._engine: Engine | None = None
@@ -163,18 +170,42 @@ class Worker:
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
+        with stopping_on_signals(self.stop):
+            self._run_alone(burst, parentage, HandlerLoop)
+
+    async def arun(self, *, burst: bool = False) -> None:
+        """As `run()`, inside an application: `async def` handlers run on its event loop, plain ones
+        on threads. Signals are the application's.
+
+        When cancelled it stops gracefully before it raises; cancelled again, it does not wait for
+        running handlers any more.
+
+        Raises:
+            ConfigurationError: it runs already, or Redis is there but cannot be used.
+        """
+        loop = CallersLoop(asyncio.get_running_loop())
+        await hosted(
+            lambda: self._run_alone(burst, None, lambda: loop), self.stop, self._stop_at_once
+        )
+
+    def _stop_at_once(self) -> None:
+        self._shutdown.allow(0.0)
+        self._shutdown.request()
+
+    def _run_alone(
+        self, burst: bool, parentage: Parentage | None, new_loop: Callable[[], Loop]
+    ) -> None:
         _refuse_while_loading()
         if self._running:
             raise ConfigurationError("this worker runs already: make another one")
         self._running = True
         try:
-            with stopping_on_signals(self.stop):
-                self._run(burst, parentage)
+            self._run(burst, parentage, new_loop)
         finally:
             self._engine = None
             self._running = False
 
-    def _run(self, burst: bool, parentage: Parentage | None) -> None:
+    def _run(self, burst: bool, parentage: Parentage | None, new_loop: Callable[[], Loop]) -> None:
         if self._shutdown.requested:
             self._logger.info("this worker was stopped before: run() returns at once")
             return
@@ -184,7 +215,7 @@ class Worker:
             )
         if not isinstance(self.queue, QueueBase):
             PlainRunner(
-                self.queue, self._handlers, self.settings, self._shutdown, self._logger
+                self.queue, self._handlers, self.settings, self._shutdown, self._logger, new_loop
             ).run(burst=burst)
             return
         origin = (
@@ -199,6 +230,7 @@ class Worker:
             origin,
             self._shutdown,
             self._logger,
+            new_loop,
             burst=burst,
         )
         self._logger.info(

@@ -1,0 +1,105 @@
+"""Msgpack, from and to bytes: the one place that decides what its bytes may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from redisjobs.codec.converter import Misfit, converted
+
+# Timestamps of other languages' msgpack become aware datetimes.
+_TIMESTAMPS_AS_DATETIMES = 3
+
+NO_ARGUMENTS = b"\x92\x90\x80"  # [[], {}]
+
+_NO_ARGUMENTS_IN_IT = "it holds no arguments: encode(…) or .job(…) makes such a payload"
+
+
+def pack(wire: Any) -> bytes:
+    """The msgpack bytes of plain data.
+
+    Raises:
+        Misfit: an int beyond 64 bits, a str with a lone surrogate, or what is not plain.
+    """
+    try:
+        packed: bytes = msgpack.packb(wire)
+    except OverflowError:
+        raise Misfit("an int beyond 64 bits cannot travel: send it as a str or Decimal") from None
+    except UnicodeEncodeError:
+        raise Misfit("a str with a lone surrogate cannot travel: send it as bytes") from None
+    except (TypeError, ValueError, RecursionError) as err:
+        raise Misfit(f"it cannot be written as msgpack: {err}") from None
+    return packed
+
+
+def argument_place(name: int | str) -> str:
+    """How errors call an argument, where no task is there to ask."""
+    return f"argument {name + 1 if isinstance(name, int) else repr(name)}"
+
+
+def pack_arguments(
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    place_of: Callable[[int | str], str] = argument_place,
+) -> bytes:
+    """A task's payload. `place_of` says how errors call an argument, by its index or name.
+
+    Raises:
+        Misfit: an argument cannot be written as msgpack; it says which.
+    """
+    if not args and not kwargs:
+        return NO_ARGUMENTS
+    try:
+        return pack([args, kwargs])
+    except Misfit:
+        named: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+        for name, value in named:
+            converted(pack, value, place_of(name))
+        raise
+
+
+def unpack_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """What `pack_arguments` wrote. A payload of no bytes has no arguments.
+
+    Raises:
+        Misfit: the payload is something else.
+    """
+    if not payload or payload == NO_ARGUMENTS:
+        return [], {}
+    found = unpack(payload)
+    if type(found) is not list or len(found) != 2:
+        raise Misfit(_NO_ARGUMENTS_IN_IT)
+    args, kwargs = found
+    if type(args) is not list or type(kwargs) is not dict or not all(map(_is_str, kwargs)):
+        raise Misfit(_NO_ARGUMENTS_IN_IT)
+    return args, kwargs
+
+
+def _is_str(key: object) -> bool:
+    return type(key) is str
+
+
+def unpack(packed: bytes) -> Any:
+    """Plain data from msgpack bytes of any origin.
+
+    Raises:
+        Misfit: they are no msgpack, or hold types that only another program knows.
+    """
+    try:
+        return msgpack.unpackb(
+            packed,
+            strict_map_key=False,
+            timestamp=_TIMESTAMPS_AS_DATETIMES,
+            ext_hook=_refuse_extension,
+        )
+    except Misfit:
+        raise
+    except Exception as err:
+        what = str(err) or type(err).__name__
+        raise Misfit(f"it is no msgpack that can be read: {what}") from err
+
+
+def _refuse_extension(code: int, _: bytes) -> Any:
+    raise Misfit(f"it holds a msgpack extension of type {code}, which is not known here")

@@ -1,0 +1,77 @@
+"""Where tasks are declared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from redisjobs.context import Context
+from redisjobs.errors import ConfigurationError
+from redisjobs.limits import normalise_kind
+from redisjobs.registry import Handlers
+from redisjobs.tasks.task import Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Registry(Handlers):
+    """The tasks, and plain handlers, of a worker: `Worker(queue, registry)`. What is declared after
+    the worker was made is found, too, also while it runs.
+
+    `register(kind, fn)` adds a plain handler, `include(other)` all that another registry has.
+    """
+
+    def task(self, kind: str) -> TaskDecorator:
+        """Makes a Task of the function that it decorates, plain or `async def`.
+
+        A first parameter annotated `Context` gets the run's context. The annotations of the others,
+        and of the result, say as what these come back.
+
+        Raises:
+            InvalidJobError: no job can have this kind.
+            KindExistsError: the kind has a handler already.
+            ConfigurationError: it decorates what is no function, or a generator.
+        """
+        if callable(kind):
+            raise ConfigurationError('a task needs a kind: @registry.task("some.kind")')
+        return TaskDecorator(self, normalise_kind(kind))
+
+
+class TaskDecorator:
+    """What `Registry.task` returns."""
+
+    def __init__(self, registry: Registry, kind: str) -> None:
+        self._registry = registry
+        self._kind = kind
+
+    # A function with a Context fits the later overloads as well: the first that fits counts.
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Context, P], Coroutine[Any, Any, T]]
+    ) -> Task[Concatenate[Context, P], Coroutine[Any, Any, T], P, T]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Context, P], T]
+    ) -> Task[Concatenate[Context, P], T, P, T]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[P, Coroutine[Any, Any, T]]
+    ) -> Task[P, Coroutine[Any, Any, T], P, T]: ...
+    @overload
+    def __call__(self, fn: Callable[P, T]) -> Task[P, T, P, T]: ...
+    def __call__(self, fn: Callable[..., Any]) -> Task[..., Any, ..., Any]:
+        """The function as a task of this kind."""
+        if not inspect.isfunction(fn):
+            raise ConfigurationError(
+                f"task {self._kind!r} must be a function, not {type(fn).__name__}: for any other"
+                " callable there is register(kind, fn)"
+            )
+        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            raise ConfigurationError(
+                f"task {fn.__name__} ({self._kind}) must not be a generator: return a list"
+            )
+        task: Task[..., Any, ..., Any] = Task(self._kind, fn)
+        self._registry.register(self._kind, task)
+        return task
