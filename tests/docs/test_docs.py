@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import pytest
 
 from redisjobs import Job, RedisQueue, Status, Worker
 from redisjobs.states import as_markdown
+from scripts.shown import SHOWN, refreshed
 
 if TYPE_CHECKING:
     from redisjobs.embedded import EmbeddedServer
@@ -32,7 +34,9 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(*match.groups()) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+    """What a page shows, but for the files of examples/, which have tests of their own."""
+    text = SHOWN.sub("", page.read_text(encoding="utf-8"))
+    return [Block(*match.groups()) for match in BLOCK.finditer(text)]
 
 
 def names(pages: list[Path]) -> list[str]:
@@ -128,6 +132,19 @@ def test_every_script_that_is_shown_is_there() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_a_file_that_is_shown_is_shown_as_it_is(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == refreshed(text), f"{page.name} is behind: run `python -m scripts.shown`"
+
+
+def test_code_for_other_libraries_is_python_at_least() -> None:
+    shown = [b.text for b in blocks(ROOT / "docs" / "coming-from.md") if b.language == "py"]
+    assert len(shown) > 30  # four libraries, ten things
+    for text in shown:
+        compile(text, "coming-from.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def test_the_state_table_is_drawn_from_the_code() -> None:

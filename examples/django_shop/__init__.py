@@ -1,0 +1,3 @@
+"""A Django service whose orders are confirmed by jobs."""
+
+from __future__ import annotations

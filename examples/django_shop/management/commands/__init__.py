@@ -1,0 +1,3 @@
+"""Commands of manage.py, one a module."""
+
+from __future__ import annotations

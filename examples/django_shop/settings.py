@@ -1,0 +1,20 @@
+"""The settings that matter here."""
+
+from __future__ import annotations
+
+import os
+
+REDISJOBS_URL = os.environ["REDISJOBS_URL"]
+
+SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "for tests only")
+INSTALLED_APPS = ["examples.django_shop"]
+ROOT_URLCONF = "examples.django_shop.urls"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SHOP_DATABASE", "shop.sqlite3"),
+        "CONN_MAX_AGE": 60,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
