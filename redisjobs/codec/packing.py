@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,6 @@ from redisjobs.codec.converter import Misfit, converted
 _TIMESTAMPS_AS_DATETIMES = 3
 
 NO_ARGUMENTS = b"\x92\x90\x80"  # [[], {}]
-
-_NO_ARGUMENTS_IN_IT = "it holds no arguments: encode(…) or .job(…) makes such a payload"
 
 
 def pack(wire: Any) -> bytes:
@@ -64,21 +63,16 @@ def unpack_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
     """What `pack_arguments` wrote. A payload of no bytes has no arguments.
 
     Raises:
-        Misfit: the payload is something else.
+        Misfit: the payload is something else. The keys of its map may still be no names.
     """
     if not payload or payload == NO_ARGUMENTS:
         return [], {}
     found = unpack(payload)
-    if type(found) is not list or len(found) != 2:
-        raise Misfit(_NO_ARGUMENTS_IN_IT)
-    args, kwargs = found
-    if type(args) is not list or type(kwargs) is not dict or not all(map(_is_str, kwargs)):
-        raise Misfit(_NO_ARGUMENTS_IN_IT)
-    return args, kwargs
-
-
-def _is_str(key: object) -> bool:
-    return type(key) is str
+    if type(found) is list and len(found) == 2:
+        args, kwargs = found
+        if type(args) is list and type(kwargs) is dict:
+            return args, kwargs
+    raise Misfit("it holds no arguments: .job(…) or encode(…) makes such a payload")
 
 
 def unpack(packed: bytes) -> Any:
@@ -88,12 +82,7 @@ def unpack(packed: bytes) -> Any:
         Misfit: they are no msgpack, or hold types that only another program knows.
     """
     try:
-        return msgpack.unpackb(
-            packed,
-            strict_map_key=False,
-            timestamp=_TIMESTAMPS_AS_DATETIMES,
-            ext_hook=_refuse_extension,
-        )
+        return _unpackb(packed)
     except Misfit:
         raise
     except Exception as err:
@@ -103,3 +92,11 @@ def unpack(packed: bytes) -> Any:
 
 def _refuse_extension(code: int, _: bytes) -> Any:
     raise Misfit(f"it holds a msgpack extension of type {code}, which is not known here")
+
+
+_unpackb = functools.partial(
+    msgpack.unpackb,
+    strict_map_key=False,
+    timestamp=_TIMESTAMPS_AS_DATETIMES,
+    ext_hook=_refuse_extension,
+)

@@ -7,16 +7,21 @@ from typing import Any, NamedTuple
 
 from redisjobs.codec.converter import Converter, Misfit, converted
 
-_Convert = Callable[[Any], Any]
-
 
 class Parameter(NamedTuple):
-    """One parameter. `place` is its index among the positional ones; None: by keyword only."""
+    """One parameter.
+
+    Attributes:
+        name: its name.
+        converter: of its arguments.
+        required: whether it has no default.
+        position: its index among those that can be given by position; None: only by name.
+    """
 
     name: str
     converter: Converter
     required: bool
-    place: int | None
+    position: int | None
 
 
 class Parameters(NamedTuple):
@@ -37,18 +42,45 @@ class Parameters(NamedTuple):
     @property
     def required(self) -> list[Parameter]:
         """Those that have no default."""
-        found = dict.fromkeys((*self.positional, *self.named.values()))
-        return [parameter for parameter in found if parameter.required]
+        found = {parameter.name: parameter for parameter in self.positional} | dict(self.named)
+        return [parameter for parameter in found.values() if parameter.required]
+
+
+class _Slot(NamedTuple):
+    """Where an argument goes: what it needs on the way of a worker's every job, ready to use."""
+
+    parameter: Parameter
+    exact: type | None
+    convert: Callable[[Any], Any]
+    place: str
+
+    def take(self, value: Any) -> Any:
+        """The argument, converted."""
+        return value if type(value) is self.exact else converted(self.convert, value, self.place)
 
 
 class Binding:
     """Converts arguments for these parameters, one way: to what travels, or back."""
 
-    def __init__(self, parameters: Parameters, way: Callable[[Converter], _Convert]) -> None:
-        self._parameters = parameters
-        self._way = way
+    def __init__(
+        self, parameters: Parameters, way: Callable[[Converter], Callable[[Any], Any]]
+    ) -> None:
+        def slot(parameter: Parameter) -> _Slot:
+            converter = parameter.converter
+            place = f"parameter {parameter.name!r}"
+            return _Slot(parameter, converter.exact, way(converter), place)
+
+        self._positional = [slot(parameter) for parameter in parameters.positional]
+        self._named = {name: slot(parameter) for name, parameter in parameters.named.items()}
+        self._more = None if parameters.more is None else slot(parameters.more)
+        self._others = None if parameters.others is None else slot(parameters.others)
         self._required = parameters.required
         self._exact = _exact_types(parameters)
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether it can be called without any argument."""
+        return not self._required
 
     def convert(
         self, args: Sequence[Any], kwargs: dict[str, Any]
@@ -60,55 +92,54 @@ class Binding:
         """
         if not kwargs and tuple(map(type, args)) == self._exact:
             return args, kwargs
-        takers = self._takers(args)
-        named = {name: self._named(name, args) for name in kwargs}
-        for parameter in self._required:
-            if not (_is_in(parameter, args) or named.get(parameter.name) is parameter):
-                raise Misfit(f"parameter {parameter.name!r} is missing, and has no default")
+        count = len(args)
+        slots = self._slots(count)
+        named = {name: self._slot_named(name, count) for name in kwargs}
+        self._check_presence(count, kwargs)
         return (
-            [self._one(taker, value) for taker, value in zip(takers, args, strict=True)],
-            {name: self._one(named[name], value) for name, value in kwargs.items()},
+            [slot.take(value) for slot, value in zip(slots, args, strict=False)],
+            {name: slot.take(kwargs[name]) for name, slot in named.items()},
         )
 
     def place_of(self, name: int | str) -> str:
         """How errors call the argument at an index, or of a name."""
-        positional, more = self._parameters.positional, self._parameters.more
-        if isinstance(name, int) and name < len(positional):
-            name = positional[name].name
-        elif isinstance(name, int) and more is not None:
-            name = f"*{more.name}"
-        return f"parameter {name!r}"
+        if isinstance(name, int):
+            return self._slots(name + 1)[name].place
+        return self._slot_named(name, 0).place
 
-    def _one(self, parameter: Parameter, value: Any) -> Any:
-        return converted(self._way(parameter.converter), value, f"parameter {parameter.name!r}")
+    def _check_presence(self, count: int, kwargs: Mapping[str, Any]) -> None:
+        named = self._named
+        for parameter in self._required:
+            name, position = parameter.name, parameter.position
+            if (position is None or position >= count) and not (name in kwargs and name in named):
+                raise Misfit(f"parameter {name!r} is missing, and has no default")
 
-    def _takers(self, args: Sequence[Any]) -> list[Parameter]:
-        positional, more = self._parameters.positional, self._parameters.more
-        surplus = len(args) - len(positional)
-        if surplus > 0 and more is None:
+    def _slots(self, count: int) -> list[_Slot]:
+        """The slots of so many arguments by position."""
+        surplus = count - len(self._positional)
+        if surplus <= 0:
+            return self._positional
+        if self._more is None:
             raise Misfit(
-                f"it takes {len(positional)} arguments by position, but {len(args)} were given"
+                f"it takes {len(self._positional)} arguments by position, but {count} were given"
             )
-        return [*positional[: len(args)], *([more] * surplus if more is not None else [])]
+        return self._positional + [self._more] * surplus
 
-    def _named(self, name: str, args: Sequence[Any]) -> Parameter:
-        parameter = self._parameters.named.get(name)
-        if parameter is None:
-            if self._parameters.others is None:
+    def _slot_named(self, name: str, count: int) -> _Slot:
+        slot = self._named.get(name)
+        if slot is None:
+            if self._others is None or type(name) is not str:
                 raise Misfit(f"there is no parameter {name!r:.100} to be given by name")
-            return self._parameters.others
-        if _is_in(parameter, args):
-            raise Misfit(f"parameter {name!r} was given twice, by position and by name")
-        return parameter
-
-
-def _is_in(parameter: Parameter, args: Sequence[Any]) -> bool:
-    return parameter.place is not None and parameter.place < len(args)
+            return self._others
+        position = slot.parameter.position
+        if position is not None and position < count:
+            raise Misfit(f"{slot.place} was given twice, by position and by name")
+        return slot
 
 
 def _exact_types(parameters: Parameters) -> tuple[type, ...] | None:
     """The types of positional arguments that need no look at each: all are there, as they are."""
-    if any(parameter.place is None for parameter in parameters.required):
+    if any(parameter.position is None for parameter in parameters.required):
         return None
     types = [parameter.converter.exact for parameter in parameters.positional]
     found = tuple(cls for cls in types if cls is not None)

@@ -10,7 +10,13 @@ from typing import Any
 
 from redisjobs.codec.annotations import converter_of, typed_dict_hints
 from redisjobs.codec.converter import Converter, Misfit, converted
-from redisjobs.codec.packing import pack, pack_arguments, unpack, unpack_arguments
+from redisjobs.codec.packing import (
+    NO_ARGUMENTS,
+    pack,
+    pack_arguments,
+    unpack,
+    unpack_arguments,
+)
 from redisjobs.context import Context
 from redisjobs.tasks.binding import Binding, Parameter, Parameters
 
@@ -37,15 +43,20 @@ class Signature:
 
     def decode_arguments(self, payload: bytes) -> tuple[Sequence[Any], dict[str, Any]]:
         """The arguments of a payload, fit for the function."""
+        if payload == NO_ARGUMENTS and self._decoding.needs_nothing:
+            return (), {}
         return self._decoding.convert(*unpack_arguments(payload))
 
     def encode_result(self, value: Any) -> bytes | None:
         """What a job's result is to be; None for None."""
-        if value is None and self._result.exact is type(None):
-            return None
+        wire = value
         if type(value) is not self._result.exact:
-            value = converted(self._result.encode, value, _RESULT)
-        return None if value is None else converted(pack, value, _RESULT)
+            wire = converted(self._result.encode, value, _RESULT)
+        try:
+            return None if wire is None else pack(wire)
+        except Misfit as err:
+            err.step_out(_RESULT)
+            raise
 
     def decode_result(self, result: bytes | None) -> Any:
         """The value of a job's result."""

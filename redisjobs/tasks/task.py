@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
@@ -145,6 +145,22 @@ class Task(HandlerSource, Generic[CallParams, CallResult, JobParams, Result]):
         except Misfit as err:
             raise self._invalid(err) from err
 
+    def _arguments(self, ctx: Context, job: Job) -> tuple[Sequence[Any], dict[str, Any]]:
+        """What the function is to be called with for a job."""
+        try:
+            signature = self._signature
+            args, kwargs = signature.decode_arguments(job.payload)
+        except Misfit as err:
+            raise self._invalid(err, job) from err
+        return ((ctx, *args) if signature.takes_context else args), kwargs
+
+    def _encoded(self, value: object, job: Job) -> bytes | None:
+        """What the function returned, as the result of a job."""
+        try:
+            return self._signature.encode_result(value)
+        except Misfit as err:
+            raise self._invalid(err, job) from err
+
     def _invalid(self, err: Misfit, job: Job | None = None) -> InvalidJobError:
         where = "" if job is None else f", job {job.id!r}"
         return InvalidJobError(f"task {self.fn.__name__} ({self.kind}){where}: {err}")
@@ -169,9 +185,8 @@ def _sync_handler(task: Task[..., Any, ..., Any]) -> SyncHandler:
     fn = task.fn
 
     def handle(ctx: Context, job: Job) -> bytes | None:
-        signature, args, kwargs = _call_of(task, job)
-        value = fn(ctx, *args, **kwargs) if signature.takes_context else fn(*args, **kwargs)
-        return _result_of_call(task, signature, value, job)
+        args, kwargs = task._arguments(ctx, job)
+        return task._encoded(fn(*args, **kwargs), job)
 
     return handle
 
@@ -180,26 +195,7 @@ def _async_handler(task: Task[..., Any, ..., Any]) -> AsyncHandler:
     fn = task.fn
 
     async def handle(ctx: Context, job: Job) -> bytes | None:
-        signature, args, kwargs = _call_of(task, job)
-        value = await (fn(ctx, *args, **kwargs) if signature.takes_context else fn(*args, **kwargs))
-        return _result_of_call(task, signature, value, job)
+        args, kwargs = task._arguments(ctx, job)
+        return task._encoded(await fn(*args, **kwargs), job)
 
     return handle
-
-
-def _call_of(task: Task[..., Any, ..., Any], job: Job) -> tuple[Signature, Any, dict[str, Any]]:
-    try:
-        signature = task._signature
-        args, kwargs = signature.decode_arguments(job.payload)
-    except Misfit as err:
-        raise task._invalid(err, job) from err
-    return signature, args, kwargs
-
-
-def _result_of_call(
-    task: Task[..., Any, ..., Any], signature: Signature, value: object, job: Job
-) -> bytes | None:
-    try:
-        return signature.encode_result(value)
-    except Misfit as err:
-        raise task._invalid(err, job) from err
