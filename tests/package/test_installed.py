@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs import RedisQueue
 from tests.package.environments import clean_environ
-from tests.running import wait_for_end
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,10 +47,26 @@ json.dump(
 PRODUCER = """
 import os, sys
 
-from redisjobs import Job, RedisQueue
+from redisjobs import Job, RedisQueue, encode
 
 queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
-queue.enqueue(Job("greet", b"world", delay=60))
+queue.enqueue(Job("greet", encode("world"), id="a", delay=60))
+assert queue.get("a").kind == "greet"
+print("\\n".join(sorted(sys.modules)))
+"""
+
+ASYNC_PRODUCER = """
+import asyncio, os, sys
+
+from redisjobs import AsyncRedisQueue, Job, encode
+
+async def main():
+    where = os.environ["REDISJOBS_URL"], os.environ["QUEUE"]
+    async with AsyncRedisQueue.from_url(*where) as queue:
+        await queue.enqueue(Job("greet", encode("world"), id="a", delay=60))
+        assert (await queue.get("a")).kind == "greet"
+
+asyncio.run(main())
 print("\\n".join(sorted(sys.modules)))
 """
 
@@ -61,20 +74,28 @@ print("\\n".join(sorted(sys.modules)))
 SHOP = """
 import os
 
-from redisjobs import RedisQueue, Worker
+from redisjobs import RedisQueue, Registry, Worker
 
-queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
-worker = Worker(queue, {"shout": lambda ctx, job: job.payload.upper()})
+registry = Registry()
+
+@registry.task("text.shout")
+def shout(text: str, times: int = 1) -> str:
+    return text.upper() + "!" * times
+
+worker = Worker(RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"]), registry)
 """
 
 # The service that only produces: an older redis-py, no extras, no code of the worker's.
 WEB = """
 import os, sys
 
-from redisjobs import Job, RedisQueue
+from redisjobs import Job, RedisQueue, encode
 
 queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
-print("\\n".join(queue.enqueue(*(Job("shout", word.encode()) for word in sys.argv[1:])).created))
+jobs = [Job("text.shout", encode(word, times=2)) for word in sys.argv[1:]]
+for id in queue.enqueue(*jobs).created:
+    job = queue.wait(id, timeout=20)
+    print(job.status, job.result)
 """
 
 
@@ -105,19 +126,24 @@ def test_a_job_is_enqueued_and_run_without_extras(
     assert told["installed"] == ["hiredis", "msgpack", "redis", "redisjobs", "tenacity"]
 
 
+@pytest.mark.parametrize(
+    ("text", "also_unused"), [(PRODUCER, {"aio"}), (ASYNC_PRODUCER, {"async_dequeue"})]
+)
 def test_a_producer_loads_no_code_that_it_has_no_use_for(
-    newest: Environment, redis_server: EmbeddedServer, queue_name: str, tmp_path: Path
+    text: str,
+    also_unused: set[str],
+    newest: Environment,
+    redis_server: EmbeddedServer,
+    queue_name: str,
+    tmp_path: Path,
 ) -> None:
-    script = write(tmp_path, "producer.py", PRODUCER)
+    script = write(tmp_path, "producer.py", text)
     where = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue_name}
     loaded = set(newest.run("python", script, cwd=tmp_path, environ=where).stdout.split())
     ours = {name.split(".")[1] for name in loaded if name.startswith("redisjobs.")}
-    assert "queue" in ours
-    unused = {
-        "aio", "cli", "codec", "demo", "dequeue", "embedded",
-        "registry", "supervisor", "tasks", "worker",
-    }  # fmt: skip
-    assert ours.isdisjoint(unused)
+    assert {"queue_base", "codec"} <= ours
+    unused = {"cli", "demo", "dequeue", "embedded", "registry", "supervisor", "tasks", "worker"}
+    assert ours.isdisjoint(unused | also_unused)
 
 
 def test_importing_loads_nothing_but_what_redis_itself_brings(
@@ -158,16 +184,17 @@ def test_two_services_with_other_releases_installed_share_a_queue(
     where = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue_name}
     write(tmp_path, "shop.py", SHOP)
     script = write(tmp_path, "web.py", WEB)
-    queue = RedisQueue.from_url(redis_server.url, queue_name)
     worker = full.start("redisjobs", "worker", "shop:worker", cwd=tmp_path, environ=where)
     try:
-        wait_until(lambda: queue.stats().workers, "the other service's worker is there")
-        ids = oldest.run("python", script, "one", "two", cwd=tmp_path, environ=where).stdout.split()
-        assert [job.result for job in wait_for_end(queue, *ids)] == [b"ONE", b"TWO"]
+        told = oldest.run("python", script, "one", "two", cwd=tmp_path, environ=where).stdout
+        shown = full.run("redisjobs", "stats", "--queue", queue_name, cwd=tmp_path, environ=where)
     finally:
         worker.send_signal(signal.SIGTERM)
         _, log = worker.communicate(timeout=20)
     assert worker.returncode == 0, log
+    assert [line.split()[0] for line in told.splitlines()] == ["DONE", "DONE"]
+    assert "ONE!!" in told
+    assert "text.shout" in shown.stdout
 
 
 def test_a_type_checker_reads_the_types_of_the_installed_package(
