@@ -186,7 +186,7 @@ class Pump:
             self._collect()
             if self._around.shutdown.requested:
                 self._wind_down()
-            self._standing.reconcile()
+            self._standing.reconcile(all_was_answered=False)
         except RedisJobsError:
             self._line.close()
             raise

@@ -85,11 +85,22 @@ class Standing:
         around = self._around
         drive(release(around.keys, worker_id, names, around.handlers.kinds), self._line)
 
-    def reconcile(self) -> None:
-        """Compares the processing list with what is held, and mends both."""
+    def reconcile(self, *, all_was_answered: bool = True) -> None:
+        """Compares the processing list with what is held, and mends both.
+
+        Args:
+            all_was_answered: no settle is in doubt. Else what is gone may have been settled by one
+                whose reply was lost.
+        """
         around = self._around
         worker_id = around.life.current.worker_id
-        result = self._compare(drive(listed_for(around.keys, worker_id), self._line))
+        listed = drive(listed_for(around.keys, worker_id), self._line)
+        if all_was_answered:
+            there = set(listed)
+            for settlement in self._held.unsettled:
+                if settlement.delivery not in there:
+                    around.clerk.log_refused(settlement)  # only a reaper can have taken it
+        result = self._compare(listed)
         if result.orphans:
             around.logger.info("giving %d jobs back whose claim was not heard", len(result.orphans))
             self._release(worker_id, result.orphans)

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.chaos.faults import TRACKS
+from tests.chaos.faults import NAMES
 from tests.chaos.planted import BUGS
 from tests.chaos.report import as_json, as_text
 from tests.chaos.storm import Options, Storm
@@ -19,15 +19,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--rate", type=float, default=300.0, help="jobs a second")
-    parser.add_argument("--tracks", nargs="*", choices=TRACKS, default=list(TRACKS))
+    parser.add_argument("--faults", nargs="*", choices=NAMES, default=[], help="these only")
+    parser.add_argument("--folder", type=Path, help="leave journals and logs in this folder")
     parser.add_argument("--drain", type=float, default=60.0, help="seconds to end all jobs in")
+    parser.add_argument("--hurry", type=float, default=1.0, help="times as many faults")
     parser.add_argument("--small", action="store_true", help="half the fleet")
     parser.add_argument("--bug", choices=BUGS, default="", help="plant it: the storm must find it")
     parser.add_argument("--json", type=Path, help="write the ledger to this file, too")
     given = parser.parse_args()
     options = Options(
-        given.minutes * 60, given.seed, given.rate, given.drain, given.bug, tuple(given.tracks),
-        given.small,
+        given.minutes * 60, given.seed, given.rate, given.drain, given.bug, tuple(given.faults),
+        given.folder, given.hurry, given.small,
     )  # fmt: skip
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

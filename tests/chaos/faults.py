@@ -18,7 +18,7 @@ from tests.chaos.jobs import POISON
 from tests.chaos.journal import Fault, Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from redisjobs import RedisQueue
     from redisjobs.embedded import EmbeddedServer
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Scene:
-    """What faults are done to. `stopped`: the storm is over, and long ones are to end early."""
+    """What faults are done to.
+
+    Attributes:
+        stopped: the storm is over, and long faults are to end early.
+        hurry: how many times as many faults there are to be.
+    """
 
     fleet: Fleet
     server: EmbeddedServer
@@ -37,6 +42,7 @@ class Scene:
     journal: Journal
     stopped: threading.Event
     chance: random.Random
+    hurry: float = 1.0
 
     def pause(self, least_s: float, most_s: float) -> None:
         """Lets some time pass."""
@@ -129,7 +135,7 @@ def stop_worker(scene: Scene) -> int:
         if not handle.send(signal.SIGSTOP):
             raise NotNowError
         try:
-            scene.pause(lease_s, 2.2 * lease_s)
+            scene.pause(1.2 * lease_s, 2.5 * lease_s)
         finally:
             handle.send(signal.SIGCONT)
     return pid
@@ -251,7 +257,18 @@ TRACKS: Mapping[str, Mapping[Callable[[Scene], int], int]] = {
         lose_replies: 6,
     },
 }
+NAMES = {fault.__name__.replace("_", " "): fault for track in TRACKS.values() for fault in track}
 GAPS_S = {"deaths": (1.0, 4.0), "stops": (2.0, 6.0), "redis": (2.0, 6.0), "network": (1.0, 5.0)}
+
+
+def tracks_of(names: Sequence[str]) -> dict[str, Mapping[Callable[[Scene], int], int]]:
+    """The tracks with the faults of these names only; all, if none is named."""
+    chosen = {NAMES[name] for name in names} or set(NAMES.values())
+    tracks = {
+        name: {fault: often for fault, often in track.items() if fault in chosen}
+        for name, track in TRACKS.items()
+    }
+    return {name: track for name, track in tracks.items() if track}
 
 
 class Track:
@@ -261,8 +278,11 @@ class Track:
         counts: how often each was done.
     """
 
-    def __init__(self, name: str, scene: Scene) -> None:
+    def __init__(
+        self, name: str, faults: Mapping[Callable[[Scene], int], int], scene: Scene
+    ) -> None:
         self._name = name
+        self._faults = faults
         self._scene = scene
         self.counts: dict[str, int] = {}
         self.failure: BaseException | None = None
@@ -279,10 +299,11 @@ class Track:
             raise self.failure
 
     def _live(self) -> None:
-        scene, faults = self._scene, TRACKS[self._name]
+        scene, faults = self._scene, self._faults
         try:
             while not scene.stopped.is_set():
-                scene.pause(*GAPS_S[self._name])
+                least_s, most_s = GAPS_S[self._name]
+                scene.pause(least_s / scene.hurry, most_s / scene.hurry)
                 (fault,) = scene.chance.choices(list(faults), list(faults.values()))
                 if not scene.stopped.is_set():
                     self._do(fault)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from redisjobs.embedded import EmbeddedServer
-from tests.chaos.faults import TRACKS, Scene, Track
+from tests.chaos.faults import Scene, Track, tracks_of
 from tests.chaos.fleet import ALONE, PRODUCER, SUPERVISED, Fleet, Part, end_all_of
 from tests.chaos.journal import read_journals
 from tests.chaos.ledger import Ledger, reckon
@@ -40,8 +40,10 @@ class Options:
         rate: jobs a second, of all producers together.
         drain_s: how long the fleet may take, once it is calm, to end all jobs.
         bug: which bug to plant in every process.
-        tracks: which sorts of faults.
-        small: half the fleet, for short storms.
+        faults: which ones; none named: all.
+        folder: where journals and logs are left; None: nowhere.
+        hurry: how many times as many faults.
+        small: half the fleet and short leases, for short storms.
     """
 
     seconds: float = 60.0
@@ -49,7 +51,9 @@ class Options:
     rate: float = 300.0
     drain_s: float = 60.0
     bug: str = ""
-    tracks: tuple[str, ...] = tuple(TRACKS)
+    faults: tuple[str, ...] = ()
+    folder: Path | None = None
+    hurry: float = 1.0
     small: bool = False
 
 
@@ -60,19 +64,25 @@ def parts_of(options: Options, direct: str, far: str, folder: str) -> list[Part]
         return Setting(url, folder, role, seed=options.seed, bug=options.bug, **more)
 
     rate = options.rate / 2
-    parts = [
-        Part(setting(direct, f"{SUPERVISED}-one", lease=4.0), 2 if options.small else 3),
-        Part(setting(direct, f"{ALONE}-one", lease=1.5)),
-        Part(setting(far, f"{ALONE}-two", lease=1.5 if options.small else 2.0)),
+    producers = [
         Part(setting(direct, f"{PRODUCER}-one", rate=rate)),
         Part(setting(far, f"{PRODUCER}-two", rate=rate)),
     ]
-    if not options.small:
-        parts += [
-            Part(setting(far, f"{SUPERVISED}-two", lease=8.0, concurrency=4), 2),
-            Part(setting(direct, f"{ALONE}-three", lease=3.0, concurrency=20)),
+    if options.small:
+        return [
+            *producers,
+            Part(setting(direct, f"{SUPERVISED}-one", lease=1.0), 2),
+            Part(setting(direct, f"{ALONE}-one", lease=1.0)),
+            Part(setting(far, f"{ALONE}-two", lease=1.0)),
         ]
-    return parts
+    return [
+        *producers,
+        Part(setting(direct, f"{SUPERVISED}-one", lease=4.0), 3),
+        Part(setting(far, f"{SUPERVISED}-two", lease=8.0, concurrency=4), 2),
+        Part(setting(direct, f"{ALONE}-one", lease=1.5)),
+        Part(setting(far, f"{ALONE}-two", lease=2.0)),
+        Part(setting(direct, f"{ALONE}-three", lease=3.0, concurrency=20)),
+    ]
 
 
 class Storm:
@@ -95,7 +105,10 @@ class Storm:
         """
         options = self._options
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="redisjobs-storm-"))
+            folder = str(
+                options.folder
+                or stack.enter_context(tempfile.TemporaryDirectory(prefix="redisjobs-storm-"))
+            )
             stack.callback(end_all_of, folder)
             server = stack.enter_context(
                 EmbeddedServer(options={"appendonly": "yes", "appendfsync": "always"})
@@ -111,7 +124,7 @@ class Storm:
             stack.callback(fleet.kill)
             scene = Scene(
                 fleet, server, relay, queue, control, own.journal(), threading.Event(),
-                random.Random(),
+                random.Random(), options.hurry,
             )  # fmt: skip
             return self._weather(scene, watch, folder)
 
@@ -142,10 +155,10 @@ class Storm:
     def _faults(self, scene: Scene, watch: Watch) -> dict[str, int]:
         """The storm itself. It is over early where a planted bug has shown itself."""
         options = self._options
-        tracks = []
-        for name in options.tracks:
-            chance = random.Random(f"{options.seed}/{name}")
-            tracks.append(Track(name, replace(scene, chance=chance)))
+        tracks = [
+            Track(name, chosen, replace(scene, chance=random.Random(f"{options.seed}/{name}")))
+            for name, chosen in tracks_of(options.faults).items()
+        ]
         for track in tracks:
             track.start()
         told_at = time.monotonic()
