@@ -14,7 +14,7 @@ from redisjobs.cli.connection import open_queue
 from redisjobs.cli.list_jobs import pages
 from redisjobs.cli.options import json_option, kind_option, queue_options
 from redisjobs.cli.progress import progress
-from redisjobs.cli.tables import shown
+from redisjobs.cli.tables import counted, shown
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.operations.whereabouts import whereabouts
 from redisjobs.queue import RedisQueue
@@ -75,7 +75,7 @@ class _Report:
         """How many were changed."""
         if not self._as_json:
             rest = f", {self.not_done:,} not" if self.not_done else ""
-            click.echo(f"{self._change.past} {self.done:,} jobs{rest}", err=True)
+            click.echo(f"{self._change.past} {counted(self.done, 'job')}{rest}", err=True)
 
 
 def _problem(change: Change, queue: RedisQueue, id: str) -> str | None:

@@ -16,7 +16,7 @@ import msgpack
 from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import checked_kind, json_option, queue_options
 from redisjobs.cli.progress import progress
-from redisjobs.cli.tables import shown
+from redisjobs.cli.tables import counted, shown
 from redisjobs.cli.times import as_instant, duration_of_at_least
 from redisjobs.job import Job
 from redisjobs.limits import MAX_JOBS_PER_CALL
@@ -67,7 +67,7 @@ Exit codes:
 @click.option("--args", metavar="JSON", help="A task's arguments, as a list.")
 @click.option("--kwargs", metavar="JSON", help="A task's named arguments, as an object.")
 @click.option(
-    "--jsonl", type=click.Path(allow_dash=True, dir_okay=False), metavar="FILE",
+    "--jsonl", type=click.Path(exists=True, allow_dash=True, dir_okay=False), metavar="FILE",
     help="Read jobs from a file, one a line; - reads standard input.",
 )  # fmt: skip
 @json_option("Write a line of JSON for each job.")
@@ -101,15 +101,19 @@ def _payload(payload: str | None, args: str | None, kwargs: str | None) -> bytes
     if args is not None or kwargs is not None:
         if payload is not None:
             raise click.UsageError("give --payload, or --args and --kwargs, not both")
-        return packed(
-            _read_json("--args", args or "[]", list), _read_json("--kwargs", kwargs or "{}", dict)
-        )
+        values = _read_json("--args", args, list), _read_json("--kwargs", kwargs, dict)
+        try:
+            return packed(*values)
+        except (ValueError, OverflowError) as err:
+            raise click.UsageError(f"--args and --kwargs cannot travel: {err}") from None
     if payload == "-":
         return sys.stdin.buffer.read()
     return os.fsencode(payload or "")
 
 
-def _read_json(option: str, text: str, wanted: type) -> Any:
+def _read_json(option: str, text: str | None, wanted: type) -> Any:
+    if text is None:
+        return wanted()
     try:
         value = json.loads(text)
     except ValueError as err:
@@ -144,7 +148,7 @@ def _store(
                 move(stored)
     except BaseException:
         if stored:
-            click.echo(f"{stored:,} of {count:,} jobs were stored before", err=True)
+            click.echo(f"stored before: {stored:,} of {counted(count, 'job')}", err=True)
         raise
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from redisjobs.cli.enqueue import packed
 from redisjobs.cli.progress import progress
+from redisjobs.cli.tables import counted
 from redisjobs.cli.times import read_duration, read_instant
-from redisjobs.errors import InvalidJobError, JobExistsError, RedisJobsError
+from redisjobs.errors import JobExistsError, RedisJobsError
 from redisjobs.job import Job
 from redisjobs.limits import normalise_id, normalise_kind
 from redisjobs.queue import RedisQueue
+from redisjobs.record import encode_job
 
 _CHUNK = 1000
 _NAMES = {"kind", "payload", "payload_base64", "args", "kwargs", "id", "delay", "run_at"}
@@ -33,10 +35,11 @@ def enqueue_lines(queue: RedisQueue, path: str, tell: Callable[[Iterable[Job]], 
     """
     with click.open_file(path, "rb") as file:
         loader = _Loader(queue, "standard input" if path == "-" else path, tell)
+        size = None if path == "-" else Path(path).stat().st_size
         try:
-            loader.run(file)
+            loader.run(file, size or None)
         except BaseException:
-            click.echo(f"{loader.stored:,} jobs were stored before", err=True)
+            click.echo(f"stored before: {counted(loader.stored, 'job')}", err=True)
             raise
 
 
@@ -47,8 +50,7 @@ class _Loader:
         self._tell = tell
         self.stored = 0
 
-    def run(self, file: IO[bytes]) -> None:
-        total = os.fstat(file.fileno()).st_size if file.seekable() else None
+    def run(self, file: IO[bytes], size: int | None) -> None:
         read = 0
 
         def numbered() -> Iterator[tuple[int, bytes]]:
@@ -59,7 +61,7 @@ class _Loader:
                     yield number, line
 
         lines = numbered()
-        with progress("enqueue, bytes", total) as move:
+        with progress("enqueue, bytes", size) as move:
             while chunk := list(islice(lines, _CHUNK)):
                 self._store(chunk)
                 move(read)
@@ -81,11 +83,8 @@ class _Loader:
 
     def _job(self, line: bytes) -> Job:
         job = read_job(line)
-        most = self._queue.settings.max_payload
-        if len(job.payload) > most:
-            raise InvalidJobError(
-                f"the payload has {len(job.payload):,} bytes, over the limit of {most:,}"
-            )
+        # So that it is refused by its line, not later by its id, which may be a new one.
+        encode_job(job, 0, self._queue.settings.max_payload)
         return job
 
     def _enqueue(self, jobs: Mapping[str, Job], numbers: Mapping[str, int]) -> None:

@@ -12,7 +12,7 @@ import click
 
 from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import json_option, queue_options
-from redisjobs.cli.tables import Table, shown
+from redisjobs.cli.tables import Table, counted, shown
 from redisjobs.cli.times import duration_of_at_least
 from redisjobs.cli.workers import as_dict, is_alive, table_of
 from redisjobs.errors import QueueUnavailableError, RedisJobsError
@@ -104,12 +104,13 @@ def _tell(queue: RedisQueue, stats: Stats) -> None:
 
 def _notes(stats: Stats) -> Iterator[str]:
     for kind in unserved(stats):
-        yield f"no live worker runs {shown(kind)!r}: {stats.kinds[kind].ready:,} jobs are ready"
+        ready = counted(stats.kinds[kind].ready, "ready job")
+        yield f"no live worker runs kind {shown(kind)!r}, which has {ready}"
     for one in stats.workers:
         if not is_alive(one):
             yield (
-                f"the lease of worker {shown(one.id)} has lapsed: any live worker takes its"
-                f" {one.held:,} jobs back"
+                f"the lease of worker {shown(one.id)} has lapsed: a live worker, of any kind,"
+                f" takes back what it holds ({counted(one.held, 'job')})"
             )
 
 

@@ -57,7 +57,7 @@ class Table:
         )  # fmt: skip
         whole = self._kept_whole(cells, width)
         for place, heading in enumerate(self.headings):
-            numbers = any(isinstance(row[place], int | float) for row in self.rows)
+            numbers = all(isinstance(row[place], int | float | None) for row in self.rows)
             table.add_column(
                 heading, justify="right" if numbers else "left", overflow="fold",
                 no_wrap=whole[place],
@@ -102,6 +102,11 @@ def shown(value: object) -> str:
         return brief_iso(value)
     text = str(value)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def counted(number: int, what: str) -> str:
+    """As in "1 job" and "2,000 jobs"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _for_people(value: object, now: datetime) -> str:

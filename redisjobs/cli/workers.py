@@ -11,7 +11,7 @@ import click
 
 from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import json_option, kind_option, queue_options
-from redisjobs.cli.tables import Table, shown
+from redisjobs.cli.tables import Table, counted, shown
 from redisjobs.operations.inspect import WorkerStats
 
 _ANY = "*"
@@ -77,8 +77,9 @@ def _check(
     if as_json:
         click.echo(json.dumps({"healthy": enough, "alive": alive, "lapsed": len(found) - alive}))
     else:
-        of = "" if enough else f" of at least {least:,}"
-        click.echo(f"{alive:,}{of} live workers{_such(queue, host, kind)}", err=not enough)
+        wanted = "" if enough else f", but at least {least:,} should be"
+        such = _such(queue, host, kind)
+        click.echo(f"alive: {counted(alive, 'worker')}{such}{wanted}", err=not enough)
     return 0 if enough else 1
 
 
@@ -106,13 +107,12 @@ def as_dict(worker: WorkerStats) -> dict[str, object]:
 def table_of(found: Sequence[WorkerStats]) -> Table:
     """These workers, and whether they live."""
     headings = (
-        "worker", "state", "held", "concurrency", "lease left (s)", "host", "pid", "version",
-        "kinds",
+        "worker", "state", "held", "concurrency", "lease left (s)", "host", "pid", "kinds",
     )  # fmt: skip
     table = Table("Workers", headings)
     for one in found:
         table.rows.append(
             (one.id, state_of(one), one.held, one.concurrency, one.lease_left, one.host, one.pid,
-             one.version, ", ".join(one.kinds))
+             ", ".join(one.kinds))
         )  # fmt: skip
     return table

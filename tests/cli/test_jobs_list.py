@@ -1,0 +1,170 @@
+"""`redisjobs jobs list`: what is listed, in which shape, and where it ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from redisjobs import Job, Worker
+
+if TYPE_CHECKING:
+    import redis
+
+    from redisjobs import Context, RedisQueue
+    from tests.cli.conftest import Enter, Run
+
+HOUR = timedelta(hours=1)
+LONG_ERROR = "the server said a great many things, of which none was of any help at all: no"
+
+
+def fail(ctx: Context, job: Job) -> None:
+    raise LookupError(LONG_ERROR + "\nsecond line")
+
+
+@pytest.fixture
+def filled(queue: RedisQueue, enter: Enter) -> RedisQueue:
+    """One job of each standing but cancelled."""
+    queue.enqueue(Job("mail", b"\xff", id="done"), Job("scan", b"text", id="failed"))
+    Worker(queue, {"mail": lambda ctx, job: b"sent"}).run(burst=True)
+    Worker(queue, {"scan": fail}).run(burst=True)
+    queue.enqueue(
+        Job("mail", id="runs"), Job("mail", id="ready"), Job("scan", id="later", delay=HOUR)
+    )
+    enter("shop-1:42:00ff", "mail")
+    enter.holding("shop-1:42:00ff", "runs", kind="mail")
+    return queue
+
+
+def test_in_a_pipe_it_is_plain_columns(filled: RedisQueue, run: Run) -> None:
+    result = run("jobs", "list")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    heading, *rows = (line.split() for line in result.stdout.splitlines())
+    assert heading == ["id", "kind", "status", "attempts", "when", "error"]
+    assert [row[:4] for row in rows] == [
+        ["runs", "mail", "running", "0"],
+        ["ready", "mail", "ready", "0"],
+        ["later", "scan", "scheduled", "0"],
+        ["failed", "scan", "failed", "1"],
+        ["done", "mail", "done", "1"],
+    ]
+    job = filled.get("later")
+    assert job is not None
+    assert job.run_at is not None
+    assert rows[2][4] == f"{job.run_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert rows[0][4] == "-"
+
+
+def test_of_an_error_the_first_line_is_listed(filled: RedisQueue, run: Run) -> None:
+    output = run("jobs", "list", "--status", "failed").stdout
+    assert output.splitlines()[1].endswith(f"LookupError: {LONG_ERROR}")
+
+
+def test_a_very_long_error_is_listed_in_part(
+    queue: RedisQueue, run: Run, client: redis.Redis
+) -> None:
+    def rant(ctx: Context, job: Job) -> None:
+        raise LookupError("x" * 500)
+
+    queue.enqueue(Job("scan"))
+    Worker(queue, {"scan": rant}).run(burst=True)
+    assert run("jobs", "list").stdout.splitlines()[1].endswith(f"  LookupError: {'x' * 187}…")
+
+
+def test_as_json_each_job_is_a_line_with_all_that_is_known(filled: RedisQueue, run: Run) -> None:
+    by_id = {one["id"]: one for one in run.json_lines("jobs", "list")}
+    assert list(by_id)[:3] == ["runs", "ready", "later"]
+    assert {id: one["standing"] for id, one in by_id.items()} == {
+        "runs": "running", "ready": "ready", "later": "scheduled", "failed": "failed",
+        "done": "done",
+    }  # fmt: skip
+    assert by_id["runs"]["status"] == by_id["later"]["status"] == "PENDING"
+    done, failed = by_id["done"], by_id["failed"]
+    assert (done["payload_base64"], done["result"]) == ("/w==", "sent")
+    assert "payload" not in done
+    assert (failed["payload"], failed["result"]) == ("text", None)
+    assert failed["last_error"] == f"LookupError: {LONG_ERROR}\nsecond line"
+    assert (failed["attempts_done"], failed["kind"]) == (1, "scan")
+    stored = filled.get("failed")
+    assert stored is not None
+    assert failed["updated_at"] == stored.updated_at.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ids"),
+    [
+        (["--status", "PENDING"], ["runs", "ready", "later"]),
+        (["--status", "running"], ["runs"]),
+        (["--status", "scheduled"], ["later"]),
+        (["--status", "done"], ["done"]),
+        (["--status", "cancelled"], []),
+        (["--kind", " SCAN"], ["later", "failed"]),
+        (["--kind", "scan", "--status", "failed"], ["failed"]),
+    ],
+)
+def test_some_are_chosen(filled: RedisQueue, run: Run, chosen: list[str], ids: list[str]) -> None:
+    assert [one["id"] for one in run.json_lines("jobs", "list", *chosen)] == ids
+
+
+def test_that_more_are_there_is_told_beside_the_list(queue: RedisQueue, run: Run) -> None:
+    queue.enqueue(*(Job("mail", id=f"{number:02}") for number in range(4)))
+    result = run("jobs", "list", "--limit", "3")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["id", "00", "01", "02"]
+    assert result.stderr == "more than 3 jobs: --limit 0 lists all\n"
+    exact = run("jobs", "list", "--limit", "4", "--json")
+    assert (len(exact.stdout.splitlines()), exact.stderr) == (4, "")
+    assert len(run("jobs", "list").stdout.splitlines()) == 5
+
+
+def test_all_are_listed_over_many_pages_under_one_heading(queue: RedisQueue, run: Run) -> None:
+    ids = [f"{number:04}" for number in range(1201)]
+    queue.enqueue(*(Job("mail", id=id) for id in ids))
+    heading, *rows = run("jobs", "list", "--limit", "0").stdout.splitlines()
+    assert heading.startswith("id ")
+    assert [row.split()[0] for row in rows] == ids
+    assert len(run.json_lines("jobs", "list", "--limit", "1100")) == 1100
+
+
+def test_none_is_said_to_be_none(run: Run) -> None:
+    result = run("jobs", "list", "--status", "failed")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"no such jobs in queue {run.name!r}\n"
+    assert run("jobs", "list", "--json").output == ""
+
+
+def test_on_a_narrow_terminal_ids_and_errors_are_folded_and_nothing_is_cut(
+    queue: RedisQueue, run: Run
+) -> None:
+    queue.enqueue(Job("scan", id="an-id-that-is-much-longer-than-the-others-are-" + "x" * 100))
+    queue.enqueue(Job("scan"))
+    Worker(queue, {"scan": fail}).run(burst=True)
+    seen = run.on_a_terminal("jobs", "list", width=80)
+    assert seen.exit_code == 0
+    assert max(map(len, seen.lines[2:])) <= 80
+    text = "".join(seen.output.split())
+    assert "".join(LONG_ERROR.split())[-8:] in text
+    assert "…" not in text
+    columns = [line[:24].strip() for line in seen.lines[3:]]
+    assert "an-id-that-is-much-longer" in "".join(columns)
+    assert "".join(columns).count("x") >= 100
+    assert "ago" in text
+
+
+def test_what_a_terminal_would_obey_is_escaped(queue: RedisQueue, run: Run) -> None:
+    queue.enqueue(Job("mail", id="\x1b[31mred"))
+    assert "\\x1b[31mred " in run("jobs", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--status", "lost"], "--status"), (["--limit", "-1"], "--limit"),
+        (["--kind", " "], "must not be blank"), (["--kind", "k" * 201], "at most 200 bytes"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_wrong_usage(run: Run, arguments: list[str], told: str) -> None:
+    result = run("jobs", "list", *arguments)
+    assert result.exit_code == 2
+    assert told in result.output
