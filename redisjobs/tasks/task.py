@@ -49,6 +49,8 @@ class Task(HandlerSource, Generic[CallParams, CallResult, JobParams, Result]):
         handler: the `fn(ctx, job)` that a worker calls.
     """
 
+    __name__: str  # like all that update_wrapper copies
+
     def __init__(self, kind: str, fn: Callable[CallParams, CallResult]) -> None:
         functools.update_wrapper(self, fn)
         self.kind = kind
