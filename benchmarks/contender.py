@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,6 +21,10 @@ class Contender(Protocol):
 
     def command(self) -> Sequence[str]:
         """What starts one worker process."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What a worker process needs in its environment."""
 
     def left(self) -> int:
         """How many of the jobs have not been acknowledged. Costs the server next to nothing."""
@@ -50,6 +54,11 @@ class Ours:
     def command(self) -> Sequence[str]:
         """What starts one worker process."""
         return self.plan.command()
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
 
     def _ended(self) -> dict[bytes, int]:
         totals = self._client.hgetall(self.queue.keys.totals)

@@ -68,7 +68,8 @@ def drain(
         notes = Path(folder, "journal")
         notes.mkdir()
         journal = Journal(notes)
-        with running(contender.command(), processes, journal.environ, Path(folder, "log")) as fleet:
+        environ = {**journal.environ, **contender.environ}
+        with running(contender.command(), processes, environ, Path(folder, "log")) as fleet:
             drained = _watch(served, contender, fleet, journal, jobs, processes, until_left)
             if verified and not until_left:
                 wait_for(f"{jobs:,} runs to be noted", lambda: journal.runs() >= jobs)

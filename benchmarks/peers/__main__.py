@@ -1,0 +1,161 @@
+"""Other job queues on the same server in turn, each at its best documented setting.
+
+    python -m benchmarks.peers [--runs 3] [--jobs 100000] [--only mayu redisjobs] [--json FILE]
+
+Installs what is not installed yet. Each row has fresh servers: filled in bulk and drained by one
+worker process (by two, in rows that say so), each job acknowledged and counted, the queue verified
+to be empty; then jobs enqueued one by one; then the pick-up of single jobs by an idle worker.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contender import Ours
+from benchmarks.drain import drain
+from benchmarks.journal import Journal
+from benchmarks.latency import percentiles, pick_up
+from benchmarks.peers.catalog import PEERS, Peer
+from benchmarks.peers.contender import PeerContender
+from benchmarks.peers.install import NotHere, install, version
+from benchmarks.plots import Plot
+from benchmarks.processes import running
+from benchmarks.producing import one_by_one
+from benchmarks.report import Benchmark, Metric, Options, Run, main
+from benchmarks.servers import Served, serving
+from benchmarks.waiting import wait_for
+
+Row = dict[str, float]
+_PICK_UPS = 200
+_WARM_UP = 20
+OURS = {
+    "redisjobs, sync": ("noop", "pick_up", 1, {}),
+    "redisjobs, async": ("noop_async", "pick_up_async", 1, {}),
+    "redisjobs, prefetch=0": ("noop", "", 1, {"prefetch": 0}),
+    "redisjobs, sync, 2 processes": ("noop", "", 2, {}),
+}
+
+
+def _filled_and_drained(
+    served: Served, contender: Any, jobs: int, processes: int, fill: Callable[[], float]
+) -> Row:
+    before, used = served.memory_bytes(), served.cpu_us()
+    bulk = fill()
+    memory = (served.memory_bytes() - before) / jobs
+    drained = drain(served, contender, jobs, processes=processes)
+    life = (served.cpu_us() - used) / jobs
+    return {
+        **drained.metrics(), "bulk_per_s": bulk, "bytes_per_job": memory, "redis_life_us": life,
+    }  # fmt: skip
+
+
+def _ours(options: Options, name: str) -> Row:
+    handler, picker, processes, settings = OURS[name]
+    jobs = options.jobs // 4 if settings else options.jobs
+    with serving(options.server) as served:
+        ours = Ours(served, handler=handler, **settings)
+
+        def fill() -> float:
+            began = time.monotonic()
+            ours.fill(jobs)
+            return jobs / (time.monotonic() - began)
+
+        row = _filled_and_drained(served, ours, jobs, processes, fill)
+    if picker:
+        row |= pick_up(options.server, picker, _PICK_UPS)
+        with serving(options.server) as served:
+            row["enqueue_per_s"] = one_by_one(served, options.jobs // 40)["enqueue_per_s"]
+    return row
+
+
+def _peer(options: Options, peer: Peer, processes: int) -> Row:
+    jobs = max(100, int(options.jobs * peer.share))
+    with serving(options.server) as served:
+        contender = PeerContender(served, peer)
+
+        def fill() -> float:
+            contender.fill(jobs)
+            return contender.rate
+
+        row = _filled_and_drained(served, contender, jobs, processes, fill)
+    if processes == 1:
+        with serving(options.server) as served:
+            number = min(jobs, options.jobs // 40)
+            row["enqueue_per_s"] = PeerContender(served, peer).produce("one", number)
+        row |= _picked_up(options.server, peer)
+    return row
+
+
+def _picked_up(server: str, peer: Peer) -> Row:
+    with serving(server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal, contender = Journal(notes), PeerContender(served, peer)
+        environ = {**journal.environ, **contender.environ}
+        with running(contender.command(), 1, environ, Path(folder, "log")):
+            contender.produce("many", 1)
+            wait_for(f"{peer.name} to run a job", lambda: journal.runs() >= 1)
+            contender.produce("stamped", _PICK_UPS + _WARM_UP)
+            wait_for("all jobs to run", lambda: journal.runs() > _PICK_UPS + _WARM_UP)
+        return percentiles(journal.values()[_WARM_UP:])
+
+
+def run(options: Options) -> Run:
+    """All rows once."""
+    rows: dict[str, Row] = {}
+    for name in OURS:
+        if options.wants(name):
+            rows[name] = _ours(options, name)
+    for peer in PEERS:
+        if options.wants(peer.name):
+            try:
+                install(peer)
+                rows |= _rows_of(options, peer)
+            except (NotHere, RuntimeError, TimeoutError, AssertionError) as err:
+                # The others are measured all the same.
+                print(f"{peer.title} is not measured: {err}", file=sys.stderr)
+    return rows
+
+
+def _rows_of(options: Options, peer: Peer) -> dict[str, Row]:
+    title = f"{peer.title} {version(peer).split()[-1]}"
+    rows = {title: _peer(options, peer, 1)}
+    if peer.two:
+        rows[f"{title}, 2 processes"] = _peer(options, peer, 2)
+    return rows
+
+
+METRICS = [
+    Metric("jobs_per_s", "drain/s"),
+    Metric("bulk_per_s", "bulk/s"),
+    Metric("enqueue_per_s", "enqueue/s"),
+    Metric("p50_ms", "pick-up p50 ms", 2),
+    Metric("p99_ms", "p99 ms", 2),
+    Metric("worker_cpu_us", "worker CPU µs", 1),
+    Metric("redis_cpu_us", "Redis CPU µs", 1),
+    Metric("redis_life_us", "whole life", 1),
+    Metric("bytes_per_job", "bytes a job"),
+    Metric("foreign_cores", "foreign cores", 2),
+]
+
+BENCHMARK = Benchmark(
+    "peers",
+    "No-op jobs with a payload of 105 bytes, redisjobs and other queues on the same server in turn",
+    METRICS,
+    run,
+    jobs=100_000,
+    plot=Plot(
+        "redisjobs and its peers, one worker process",
+        {"jobs_per_s": "drained a second", "p50_ms": "pick-up p50, ms"},
+        log=True,
+    ),
+)
+
+
+if __name__ == "__main__":
+    main(BENCHMARK)

@@ -1,0 +1,34 @@
+# mypy: disable-error-code="import-not-found, untyped-decorator"
+"""SAQ: asyncio, at-least-once; no results kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from saq import Queue
+
+from benchmarks.peers.common import handle, url
+
+queue = Queue.from_url(url())
+
+
+async def noop(_: dict[str, Any], *, payload: str) -> None:
+    """The handler."""
+    handle(payload)
+
+
+settings = {"queue": queue, "functions": [noop], "concurrency": 100}
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[None]:
+    """Connects."""
+    await queue.connect()
+    yield
+
+
+async def one(payload: str) -> None:
+    """One job."""
+    await queue.enqueue("noop", payload=payload, ttl=-1)
