@@ -120,9 +120,9 @@ class Binding:
         if surplus <= 0:
             return self._positional
         if self._more is None:
-            raise Misfit(
-                f"it takes {len(self._positional)} arguments by position, but {count} were given"
-            )
+            most = len(self._positional)
+            arguments = "argument" if most == 1 else "arguments"
+            raise Misfit(f"it takes {most} {arguments} by position, but {count} were given")
         return self._positional + [self._more] * surplus
 
     def _slot_named(self, name: str, count: int) -> _Slot:
