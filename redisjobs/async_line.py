@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import redis
@@ -13,6 +14,7 @@ from redisjobs.address import Address
 from redisjobs.errors import RedisJobsError
 from redisjobs.operations.library import Library
 from redisjobs.operations.operation import Calls, Operation
+from redisjobs.patience import LineError
 from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ class AsyncLine:
     def __init__(self, address: Address, library: Library, timeout_s: float) -> None:
         self._address = address
         self._library = library
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._connection: Any = None
 
     @property
@@ -40,10 +42,11 @@ class AsyncLine:
             ConfigurationError: it refuses the credentials, or is too old.
         """
         if self._connection is None:
-            connection = self._address.async_connection(self._timeout_s)
+            connection = self._address.async_connection(self.timeout_s)
             try:
-                await connection.connect()
-                await self._check_server(connection)
+                with _cancellation_heeded():
+                    await connection.connect()
+                    await self._check_server(connection)
             except (AuthenticationError, ResponseError) as err:
                 _close(connection)
                 raise self._address.refused(err) from None
@@ -115,7 +118,10 @@ class AsyncLine:
     async def _round_trip(self, packed: list[bytes]) -> list[Any]:
         connection = await self.connect()
         async with self._closed_on_failure():
-            await connection.send_packed_command(packed, check_health=False)
+            # Not redis-py's own sending, which may swallow a cancellation (see below).
+            connection._writer.writelines(packed)
+            async with asyncio.timeout(self.timeout_s):
+                await connection._writer.drain()
             return [await _read(connection) for _ in packed]
 
     @asynccontextmanager
@@ -148,7 +154,11 @@ class AsyncLine:
         writer = getattr(self._connection, "_writer", None)
         if writer is None:
             raise self._address.unavailable(ConnectionError("closed"), sent=False)
-        writer.write(pack(words))
+        writer.writelines([pack(words)])
+
+    def silent(self) -> LineError:
+        """The error of a server that does not answer what was posted."""
+        return self._address.unavailable(TimeoutError("no answer"), sent=True)
 
     async def message(self) -> Any:
         """The next thing that the server says.
@@ -163,6 +173,18 @@ class AsyncLine:
                 if isinstance(reply, ResponseError):
                     raise reply
             return reply
+
+
+@contextmanager
+def _cancellation_heeded() -> Iterator[None]:
+    """redis-py connects by `asyncio.wait_for`, which before Python 3.12 swallows a cancellation
+    that comes in the instant in which what it waits for is done.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def _close(connection: Any) -> None:

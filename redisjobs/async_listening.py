@@ -84,8 +84,14 @@ class Listener:
         inbox.channel = channel
         self._inboxes.setdefault(channel, []).append(inbox)
         line.post(b"SUBSCRIBE", channel)
-        while await inbox.heard() is not None:
-            pass  # an end that is told by now is seen by the look that follows
+        try:
+            async with asyncio.timeout(line.timeout_s):
+                while await inbox.heard() is not None:
+                    pass  # an end that is told by now is seen by the look that follows
+        except TimeoutError:
+            silent = line.silent()
+            self._broken(line, silent)
+            raise silent from None
 
     async def _opened(self) -> AsyncLine:
         if self._line is None:
@@ -106,10 +112,11 @@ class Listener:
 
     def _close(self) -> None:
         line, self._line = self._line, None
+        reader, self._reader = self._reader, None
         if line is not None:
             line.close()
-        if self._reader is not None:
-            self._reader.cancel()
+        if reader is not None and reader is not asyncio.current_task():
+            reader.cancel()
 
     async def _read(self, line: AsyncLine) -> None:
         try:
@@ -119,9 +126,12 @@ class Listener:
                     for inbox in self._inboxes.get(bytes(channel), ()):
                         inbox.put(None if kind == _CONFIRMED else bytes(said))
         except RedisJobsError as err:
-            line.close()
-            if self._line is line:
-                self._line = None
-            for inboxes in self._inboxes.values():
-                for inbox in inboxes:
-                    inbox.put(err)
+            self._broken(line, err)
+
+    def _broken(self, line: AsyncLine, err: RedisJobsError) -> None:
+        if self._line is not line:
+            return
+        self._close()
+        for inboxes in self._inboxes.values():
+            for inbox in inboxes:
+                inbox.put(err)

@@ -96,11 +96,11 @@ class Driver:
             queue.close()
 
 
-_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+RUNNERS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
-DRIVERS = ("blocking", *_LOOPS)
+DRIVERS = ("blocking", *RUNNERS)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def driver(name: str) -> Iterator[Driver]:
     if name == "blocking":
         yield from _closing(Driver(name, None))
         return
-    with LoopThread(_LOOPS[name]) as loop:
+    with LoopThread(RUNNERS[name]) as loop:
         yield from _closing(Driver(name, loop))
 
 

@@ -23,7 +23,7 @@ from redisjobs.attempt import Outcome, run, run_async
 from redisjobs.context import CancelReason, Context
 from redisjobs.states import Status
 from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.loop import HandlerLoop
+from redisjobs.worker.loop import HandlerLoop, Loop
 from redisjobs.worker.wakeup import Wakeup
 
 GIVEN_BACK = Outcome(None)
@@ -52,7 +52,13 @@ class Crew:
         last_start: when a handler last began, by the monotonic clock.
     """
 
-    def __init__(self, concurrency: int, terms: Terms, wakeup: Wakeup) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        terms: Terms,
+        wakeup: Wakeup,
+        new_loop: Callable[[], Loop] = HandlerLoop,
+    ) -> None:
         self._terms = terms
         self._wakeup = wakeup
         self._line: deque[Delivery] = deque()
@@ -60,7 +66,8 @@ class Crew:
         self._parked: deque[_Member] = deque()
         self._waking = False
         self._short_of_threads = False
-        self._loop: HandlerLoop | None = None
+        self._new_loop = new_loop
+        self._loop: Loop | None = None
         self._loop_kicked = False
         self.closed = False
         self.ended: deque[Delivery] = deque()
@@ -72,7 +79,7 @@ class Crew:
     def add(self, deliveries: list[Delivery]) -> None:
         """Puts deliveries in the line, and sees that it is worked on."""
         if self._loop is None and any(delivery.is_async for delivery in deliveries):
-            self._loop = HandlerLoop()
+            self._loop = self._new_loop()
         self._line.extend(deliveries)
         self.kick()
         if not all(delivery.is_async for delivery in deliveries):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redisjobs.errors import RedisJobsError
 from redisjobs.operations.membership import Lapse
@@ -17,6 +17,7 @@ from redisjobs.worker.crew import Crew, Terms
 from redisjobs.worker.heartbeat import Heartbeat
 from redisjobs.worker.incarnation import Life
 from redisjobs.worker.janitor import ChildDeath, Janitor
+from redisjobs.worker.loop import Loop
 from redisjobs.worker.outcomes import Clerk
 from redisjobs.worker.pump import Pump
 from redisjobs.worker.settings import WorkerSettings
@@ -40,6 +41,7 @@ class Engine:
         origin: Origin,
         shutdown: Shutdown,
         logger: logging.Logger,
+        new_loop: Callable[[], Loop],
         *,
         burst: bool,
     ) -> None:
@@ -54,7 +56,7 @@ class Engine:
         life = Life(origin, handlers, settings)
         clerk = Clerk(source.keys.name, handlers, logger)
         terms = _terms(clerk, life, source.settings.max_result)
-        self._crew = Crew(settings.concurrency, terms, self.wakeup)
+        self._crew = Crew(settings.concurrency, terms, self.wakeup, new_loop)
         self.janitor = Janitor(
             source.keys, line(wait_s), handlers, settings, logger, self._on_crash
         )

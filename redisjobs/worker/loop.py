@@ -1,14 +1,31 @@
-"""The event loop of async handlers, on a thread of its own."""
+"""The event loop of async handlers: the worker's own, on a thread of its own, or its caller's."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 _LOGGER = logging.getLogger("redisjobs.worker")
+
+
+class Loop(Protocol):
+    """Where async handlers run."""
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Has the loop call a function, from any thread. Does nothing once it is closed."""
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts a task. On the loop's thread only."""
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Runs a coroutine on the loop and waits for it, from another thread."""
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends what still runs."""
 
 
 class HandlerLoop:
@@ -69,3 +86,35 @@ class HandlerLoop:
         self._stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout_s)
+
+
+class CallersLoop:
+    """A loop that somebody else runs, in whose application the worker is a guest."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """As `HandlerLoop.call`."""
+        with contextlib.suppress(RuntimeError):  # closed: nothing runs there any more
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """As `HandlerLoop.start`."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """As `HandlerLoop.run`."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self, timeout_s: float) -> None:  # noqa: ARG002 - nobody can wait for a guest's host
+        """Cancels what the worker has left behind there."""
+        self.call(self._cancel_all)
+
+    def _cancel_all(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()

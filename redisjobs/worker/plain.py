@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -16,7 +16,7 @@ from redisjobs.job import Job
 from redisjobs.queue import JobQueue
 from redisjobs.registry import Handlers
 from redisjobs.states import Status
-from redisjobs.worker.loop import HandlerLoop
+from redisjobs.worker.loop import HandlerLoop, Loop
 from redisjobs.worker.settings import WorkerSettings
 from redisjobs.worker.shutdown import Shutdown
 
@@ -31,13 +31,15 @@ class PlainRunner:
         settings: WorkerSettings,
         shutdown: Shutdown,
         logger: logging.Logger,
+        new_loop: Callable[[], Loop] = HandlerLoop,
     ) -> None:
         self._queue = queue
         self._handlers = handlers
         self._settings = settings
         self._shutdown = shutdown
         self._logger = logger
-        self._loop: HandlerLoop | None = None
+        self._new_loop = new_loop
+        self._loop: Loop | None = None
         self._loop_lock = threading.Lock()
         self._running: set[Context] = set()
 
@@ -112,10 +114,10 @@ class PlainRunner:
         )  # fmt: skip
         return job
 
-    def _loop_for_handlers(self) -> HandlerLoop:
+    def _loop_for_handlers(self) -> Loop:
         with self._loop_lock:
             if self._loop is None:
-                self._loop = HandlerLoop()
+                self._loop = self._new_loop()
             return self._loop
 
 

@@ -1,0 +1,381 @@
+"""What only `AsyncRedisQueue` has to promise: cancellation, many tasks, several loops."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import fakeredis
+import pytest
+import redis
+import redis.asyncio
+
+from redisjobs import (
+    AsyncRedisQueue,
+    ConfigurationError,
+    Context,
+    InvalidJobError,
+    Job,
+    LockLostError,
+    RedisQueue,
+    Status,
+    async_transport,
+)
+from redisjobs.operations.giving_back import reap
+from tests.drivers import RUNNERS
+from tests.proxy import Proxy
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from redisjobs.embedded import EmbeddedServer
+
+
+@pytest.fixture(params=list(RUNNERS))
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """What runs a coroutine: on asyncio's own loop, and on uvloop's."""
+
+    def run_it(coroutine: Coroutine[Any, Any, None]) -> None:
+        async def in_time() -> None:
+            async with asyncio.timeout(30):
+                await coroutine
+
+        with asyncio.Runner(loop_factory=RUNNERS[request.param]) as runner:
+            runner.run(in_time())
+
+    return run_it
+
+
+@pytest.fixture
+def open_queue(redis_server: EmbeddedServer, queue_name: str) -> Callable[[], AsyncRedisQueue]:
+    """Makes a queue, to be closed by the test."""
+    return lambda: AsyncRedisQueue.from_url(redis_server.url, queue_name)
+
+
+def public(of: type) -> dict[str, Any]:
+    return {
+        name: getattr(of, name)
+        for name in dir(of)
+        if not name.startswith("_") and callable(getattr(of, name))
+    }
+
+
+class TestTheTwoQueues:
+    def test_have_the_same_methods_with_the_same_parameters(self) -> None:
+        blocking, awaited = public(RedisQueue), public(AsyncRedisQueue)
+        assert blocking.keys() == awaited.keys()
+        for name in blocking:
+            ours, theirs = (inspect.signature(each[name]) for each in (blocking, awaited))
+            assert [(one.name, one.kind, one.default) for one in ours.parameters.values()] == [
+                (one.name, one.kind, one.default) for one in theirs.parameters.values()
+            ], name
+
+    def test_differ_in_that_one_is_awaited(self) -> None:
+        for name, method in public(AsyncRedisQueue).items():
+            assert inspect.iscoroutinefunction(method) == (name != "from_url"), name
+        for name, method in public(RedisQueue).items():
+            assert not inspect.iscoroutinefunction(method), name
+
+    def test_are_made_with_the_same_settings(self) -> None:
+        assert inspect.signature(RedisQueue) == inspect.signature(AsyncRedisQueue)
+
+    def test_refuse_each_others_clients(self) -> None:
+        with pytest.raises(ConfigurationError, match="is for RedisQueue"):
+            AsyncRedisQueue(redis.Redis())  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="is for AsyncRedisQueue"):
+            RedisQueue(redis.asyncio.Redis())  # type: ignore[arg-type]
+
+
+class TestACallThatIsCancelled:
+    def test_leaves_no_reply_for_the_next_one(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        """Each of many tasks gets its own job, whichever others end in mid-reply."""
+        chance = random.Random(7)
+
+        async def application() -> None:
+            async with open_queue() as queue:
+                await queue.enqueue(*(Job("kind", b"%d" % n, id=str(n)) for n in range(50)))
+
+                async def look(number: int) -> None:
+                    job = await queue.get(str(number))
+                    assert job is not None
+                    assert job.payload == b"%d" % number
+
+                for _ in range(20):
+                    tasks = [asyncio.create_task(look(n)) for n in range(50)]
+                    for _ in range(chance.randrange(6)):
+                        await asyncio.sleep(0)
+                    for task in chance.sample(tasks, 20):
+                        task.cancel()
+                    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                        assert outcome is None or isinstance(outcome, asyncio.CancelledError)
+
+        run(application())
+
+    def test_while_it_waits_for_a_reply_closes_its_connection(
+        self, redis_server: EmbeddedServer, queue_name: str, run: Callable[..., None]
+    ) -> None:
+        async def application(proxy: Proxy) -> None:
+            async with AsyncRedisQueue.from_url(proxy.url, queue_name) as queue:
+                await queue.enqueue(Job("kind", id="first"))
+                proxy.stalled = True
+                hanging = asyncio.create_task(queue.get("first"))
+                await asyncio.to_thread(
+                    wait_until, lambda: proxy.swallowed > 0, "the call is under way"
+                )
+                hanging.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await hanging
+                proxy.stalled = False
+                await queue.enqueue(Job("kind", id="second"))
+                job = await queue.get("second")
+                assert job is not None
+                assert job.id == "second"
+
+        with Proxy(redis_server.url) as proxy:
+            run(application(proxy))
+
+    def test_of_enqueue_is_told_from_the_next_call(
+        self, redis_server: EmbeddedServer, queue_name: str, run: Callable[..., None]
+    ) -> None:
+        """Its request may arrive late: the next call must not be taken for its repetition."""
+
+        async def application(proxy: Proxy) -> None:
+            async with AsyncRedisQueue.from_url(proxy.url, queue_name) as queue:
+                for number in range(10):
+                    enqueueing = asyncio.create_task(queue.enqueue(Job("kind", id=f"a{number}")))
+                    for _ in range(number):
+                        await asyncio.sleep(0)
+                    enqueueing.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await enqueueing
+                    created = await queue.enqueue(Job("kind", id=f"b{number}"))
+                    assert created.created == (f"b{number}",)
+                    assert await queue.get(f"b{number}") is not None
+
+        with Proxy(redis_server.url) as proxy:
+            run(application(proxy))
+
+    def test_of_wait_disturbs_no_other_wait(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        async def application() -> None:
+            async with open_queue() as queue:
+                ids = [str(n) for n in range(30)]
+                await queue.enqueue(*(Job("kind", id=id) for id in ids))
+                waits = {id: asyncio.create_task(queue.wait(id, 20)) for id in ids}
+                for number, id in enumerate(ids[::2]):
+                    await asyncio.sleep(0 if number % 3 else 0.002)
+                    waits[id].cancel()
+                for id in ids[1::2]:
+                    assert await queue.cancel(id)
+                for id in ids[1::2]:
+                    job = await waits[id]
+                    assert (job.id, job.status) == (id, Status.CANCELLED)
+                ended = await asyncio.gather(
+                    *(waits[id] for id in ids[::2]), return_exceptions=True
+                )
+                assert [type(one).__name__ for one in ended] == ["CancelledError"] * 15
+
+        run(application())
+
+
+def test_many_calls_at_once_share_a_few_connections(
+    open_queue: Callable[[], AsyncRedisQueue],
+    client: redis.Redis,
+    run: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(async_transport, "MOST_LINES", 5)
+    before = client.info("clients")["connected_clients"]
+
+    async def application() -> None:
+        async with open_queue() as queue:
+            await asyncio.gather(*(queue.enqueue(Job("kind")) for _ in range(200)))
+            connected = client.info("clients")["connected_clients"]
+            assert connected - before <= 5
+            assert (await queue.stats()).kinds["kind"].ready == 200
+
+    run(application())
+
+
+def test_one_queue_serves_one_loop_after_another_and_two_at_once(
+    open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+) -> None:
+    queue = open_queue()
+
+    async def call(id: str) -> None:
+        for number in range(20):
+            await queue.enqueue(Job("kind", id=f"{id}-{number}"))
+            assert await queue.get(f"{id}-{number}") is not None
+        await queue.close()
+
+    run(call("first"))
+    other = threading.Thread(target=run, args=(call("other"),))
+    other.start()
+    run(call("second"))
+    other.join(30)
+
+    async def count() -> None:
+        assert (await queue.stats()).kinds["kind"].ready == 60
+        await queue.close()
+
+    run(count())
+
+
+def test_enqueue_many_takes_an_async_iterable(
+    open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+) -> None:
+    async def jobs(bad: int | None = None) -> AsyncIterator[Job]:
+        for number in range(25):
+            await asyncio.sleep(0)
+            yield Job("kind", b"x" * 2**21 if number == bad else b"")
+
+    async def application() -> None:
+        async with open_queue() as queue:
+            assert await queue.enqueue_many(jobs(), chunk=10) == 25
+            with pytest.raises(InvalidJobError, match="10 jobs of this enqueue_many"):
+                await queue.enqueue_many(jobs(bad=13), chunk=10)
+            assert (await queue.stats()).kinds["kind"].ready == 35
+
+    run(application())
+
+
+class TestDequeue:
+    @pytest.fixture
+    def short_lease(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of 0.3 s, where the call names none."""
+        monkeypatch.setattr("redisjobs.dequeue.dequeue.__defaults__", (0.3,))
+
+    def test_awaits_an_async_function_on_the_callers_loop(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        async def application() -> None:
+            loop = asyncio.get_running_loop()
+
+            async def fn(ctx: Context, job: Job) -> Job:
+                assert asyncio.get_running_loop() is loop
+                await asyncio.sleep(0)
+                job.status, job.result = Status.DONE, b"out"
+                return job
+
+            async with open_queue() as queue:
+                assert not await queue.dequeue(["kind"], fn)
+                await queue.enqueue(Job("kind", id="x"))
+                assert await queue.dequeue(["kind"], fn)
+                done = await queue.get("x")
+                assert done is not None
+                assert (done.status, done.result) == (Status.DONE, b"out")
+                assert await queue.check() == []
+
+        run(application())
+
+    @pytest.mark.parametrize("steps", [0, 1, 2, 50])
+    def test_cancelled_gives_the_job_back_before_it_returns(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None], steps: int
+    ) -> None:
+        async def application() -> None:
+            began = asyncio.Event()
+
+            async def fn(ctx: Context, job: Job) -> Job:
+                began.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                holding = asyncio.create_task(queue.dequeue(["kind"], fn))
+                if steps == 50:
+                    await began.wait()
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                holding.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await holding
+                stats = await queue.stats()
+                assert (stats.kinds["kind"].ready, stats.workers) == (1, ())
+                job = await queue.get("x")
+                assert job is not None
+                assert (job.status, job.attempts_done) == (Status.PENDING, 0)
+                assert await queue.check() == []
+
+        run(application())
+
+    def test_a_lost_lock_cancels_what_runs(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None], short_lease: None
+    ) -> None:
+        async def application() -> None:
+            cancelled = asyncio.Event()
+
+            async def fn(ctx: Context, job: Job) -> Job:
+                await queue.lines.run(lambda: reap(queue.keys, ctx.worker_id, None, 3, ["kind"]))
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    cancelled.set()
+                raise AssertionError
+
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                with pytest.raises(LockLostError, match="'x'"):
+                    await queue.dequeue(["kind"], fn)
+                assert cancelled.is_set()
+
+        run(application())
+
+    def test_a_blocked_loop_does_not_cost_the_lock(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None], short_lease: None
+    ) -> None:
+        async def application() -> None:
+            async def fn(ctx: Context, job: Job) -> Job:
+                time.sleep(0.8)  # noqa: ASYNC251 - what a careless handler does
+                job.status = Status.DONE
+                return job
+
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                assert await queue.dequeue(["kind"], fn)
+                done = await queue.get("x")
+                assert done is not None
+                assert done.status == Status.DONE
+
+        run(application())
+
+    def test_what_the_function_raises_is_raised(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        async def application() -> None:
+            async def fails(ctx: Context, job: Job) -> Job:
+                raise LookupError("no such thing")
+
+            async def cancels(ctx: Context, job: Job) -> Job:
+                raise asyncio.CancelledError
+
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                with pytest.raises(LookupError, match="no such thing"):
+                    await queue.dequeue(["kind"], fails)
+                with pytest.raises(asyncio.CancelledError):
+                    await queue.dequeue(["kind"], cancels)
+                assert (await queue.stats()).kinds["kind"].ready == 1
+
+        run(application())
+
+
+def test_fakeredis_does_for_users_own_tests(run: Callable[..., None]) -> None:
+    async def application() -> None:
+        async with AsyncRedisQueue(fakeredis.FakeAsyncRedis()) as queue:
+            await queue.enqueue(Job("kind", id="x"))
+            waits = asyncio.create_task(queue.wait("x", 10))
+            await asyncio.sleep(0.01)
+            assert await queue.cancel("x")
+            assert (await waits).status == Status.CANCELLED
+
+    run(application())
