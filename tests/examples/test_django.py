@@ -34,7 +34,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
         call_command("migrate", run_syncdb=True, verbosity=0)
         with server:
             yield server
-        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
 @pytest.fixture
@@ -79,8 +78,10 @@ def test_an_order_placed_while_redis_was_away_gets_its_job_by_the_command(
     from django.core.management import call_command
 
     shop.crash()
-    placed = web.post("/orders", {"address": "a@b.example"}).json()
-    shop.restart()
+    try:
+        placed = web.post("/orders", {"address": "a@b.example"}).json()
+    finally:
+        shop.restart()
     assert queue.get(placed["job"]) is None
     told = io.StringIO()
     call_command("confirm_orders", stdout=told)

@@ -66,11 +66,13 @@ def test_the_metadata_says_what_the_package_needs(built: Built) -> None:
     assert text.endswith((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
-def test_the_sdist_carries_package_and_licence_and_nothing_left_by_tools(built: Built) -> None:
+def test_the_sdist_carries_package_and_tests_and_nothing_left_by_tools(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         stem = f"redisjobs-{redisjobs.__version__}/"
         names = {member.name.removeprefix(stem) for member in archive if member.isfile()}
     assert {str(path) for path in files_of_package()} <= names
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= names
+    # With what its tests read.
+    assert {"tests/conftest.py", "docs/design.md", "examples/mail.py", "scripts/test"} <= names
     left = ("__pycache__", ".pyc", ".venv", "_cache", ".hypothesis", ".egg-info")
     assert not [name for name in names if any(part in name for part in left)]
