@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 60
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 FAR = 9e15  # a lease that no test outlives
 
 
 class Terminal(NamedTuple):
-    """What a command wrote to a terminal, and its exit code."""
+    """What a command wrote to a terminal, without colours and the like, and its exit code."""
 
     output: str
     exit_code: int
@@ -87,7 +89,8 @@ class Run:
         except OSError:
             pass  # so a terminal ends on Linux
         os.close(ours)
-        return Terminal(written.decode(), process.wait(ENDS_WITHIN_S))
+        seen = CONTROL.sub("", written.decode())
+        return Terminal(seen, process.wait(ENDS_WITHIN_S))
 
 
 @pytest.fixture

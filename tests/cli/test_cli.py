@@ -16,7 +16,12 @@ from redisjobs.cli.root import commands
 from redisjobs.supervisor.process import WorkerOptions
 
 PROJECT = Path(__file__).parents[2]
-NAMES = ("worker", "stats", "check", "demo")
+NAMES = ("worker", "enqueue", "stats", "jobs", "workers", "check", "demo")
+ON_A_QUEUE = (
+    ["stats"], ["check"], ["workers"], ["workers", "--check"], ["enqueue", "mail"],
+    ["jobs", "list"], ["jobs", "show", "a"], ["jobs", "cancel", "a"],
+    ["jobs", "retry", "--all", "--yes"],
+)  # fmt: skip
 
 
 def run(*arguments: str, **environ: str) -> Result:
@@ -50,9 +55,41 @@ def test_each_command_has_help(name: str) -> None:
     assert f"Usage: redisjobs {name} " in result.output
 
 
-@pytest.mark.parametrize("name", ["worker", "stats", "check"])
-def test_help_has_examples(name: str) -> None:
-    assert f"Examples:\n    redisjobs {name}" in run(name, "--help").output
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([name] for name in NAMES if name != "demo"),
+        *(["jobs", name] for name in ("list", "show", "cancel", "retry", "delete")),
+    ],
+    ids=" ".join,
+)
+def test_help_has_examples(words: list[str]) -> None:
+    assert f"Examples:\n    redisjobs {' '.join(words)}" in run(*words, "--help").output
+
+
+def test_help_tells_how_to_switch_completion_on() -> None:
+    assert 'eval "$(_REDISJOBS_COMPLETE=bash_source redisjobs)"' in run("--help").output
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "told"),
+    [
+        ("redisjobs ", "1", {"worker", "enqueue", "jobs", "demo"}),
+        ("redisjobs jobs ", "2", {"list", "show", "retry"}),
+        ("redisjobs jobs list --status ", "4", {"failed", "scheduled"}),
+        ("redisjobs worker --l", "2", {"--lease", "--log-level"}),
+    ],
+)
+def test_a_shell_can_complete_it(words: str, place: str, told: set[str]) -> None:
+    environ = {
+        "_REDISJOBS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": place,
+        "PYTHONPATH": str(PROJECT),
+    }  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, "-c", "from redisjobs.cli import main; main()"],
+        env=os.environ | environ, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert told <= {line.partition(",")[2] for line in ran.stdout.splitlines()}
 
 
 def test_the_version_is_told() -> None:
@@ -94,19 +131,22 @@ def test_a_command_loads_what_it_needs_and_no_more() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["stats", "check"])
-def test_without_an_address_the_variables_are_named(name: str) -> None:
-    result = run(name, REDISJOBS_URL=" ", REDIS_URL="")
+@pytest.mark.parametrize("words", ON_A_QUEUE, ids=" ".join)
+def test_without_an_address_the_variables_are_named(words: list[str]) -> None:
+    result = run(*words, REDISJOBS_URL=" ", REDIS_URL="")
     assert result.exit_code == 2
     assert "give --url, or set REDISJOBS_URL or REDIS_URL" in result.output
 
 
-@pytest.mark.parametrize("name", ["stats", "check"])
-def test_a_redis_that_is_not_there_is_named_without_the_password(name: str) -> None:
+@pytest.mark.parametrize("words", ON_A_QUEUE, ids=" ".join)
+def test_a_redis_that_is_not_there_is_named_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr("redisjobs.patience.CONNECT_FOR_S", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         port = taken.getsockname()[1]
-        result = run(name, REDIS_URL=f"redis://:se%2Fcret@127.0.0.1:{port}/0")
+        result = run(*words, REDIS_URL=f"redis://:se%2Fcret@127.0.0.1:{port}/0")
     assert result.exit_code == 69
     assert f"Error: Redis at 127.0.0.1:{port}: cannot be reached" in result.output
     assert "cret" not in result.output
@@ -136,8 +176,13 @@ def test_a_worker_needs_a_target_of_the_right_form(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--processes", "0"], ["--concurrency", "0"], ["--log-level", "loud"]]
-)
+    "arguments",
+    [
+        ["--processes", "0"], ["--concurrency", "0"], ["--log-level", "loud"],
+        ["--prefetch", "some"], ["--lease", "0.05"], ["--lease", "soon"], ["--max-losses", "-1"],
+        ["--poll-interval", "1e"], ["--shutdown-timeout", "99999999999"],
+    ],
+)  # fmt: skip
 def test_a_worker_refuses_what_makes_no_sense(arguments: list[str]) -> None:
     result = run("worker", "shop:worker", *arguments)
     assert result.exit_code == 2

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import pty
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import redis
-from click.testing import CliRunner, Result
 
 from redisjobs import Job, RedisQueue, Worker
-from redisjobs.cli.root import commands
 from redisjobs.cli.tables import shown
-from redisjobs.embedded import EmbeddedServer
+from redisjobs.errors import QueueUnavailableError
+from tests.cli.conftest import PROJECT
 
-PROJECT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    import redis
+
+    from tests.cli.conftest import Enter, Run
 
 
 def fail(ctx: object, job: object) -> None:
@@ -28,57 +29,18 @@ def fail(ctx: object, job: object) -> None:
 
 
 @pytest.fixture
-def queue(redis_server: EmbeddedServer, queue_name: str) -> Iterator[RedisQueue]:
+def filled(queue: RedisQueue) -> RedisQueue:
     """One job done, one failed, two ready, one for later."""
-    queue = RedisQueue.from_url(redis_server.url, queue_name)
     queue.enqueue(Job("mail"), Job("scan"))
     Worker(queue, {"mail": lambda ctx, job: b"", "scan": fail}).run(burst=True)
     queue.enqueue(Job("mail"), Job("mail"), Job("scan", delay=timedelta(hours=1)))
-    yield queue
-    queue.close()
+    return queue
 
 
-@pytest.fixture
-def run(redis_server: EmbeddedServer, queue_name: str) -> Run:
-    return Run(redis_server.url, queue_name)
-
-
-class Run:
-    """Runs a command on the test's queue."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.url = url
-        self.name = name
-
-    def __call__(self, command: str, *arguments: str) -> Result:
-        return CliRunner().invoke(
-            commands, [command, "--queue", self.name, *arguments], env={"REDISJOBS_URL": self.url}
-        )
-
-    def on_a_terminal(self, command: str) -> str:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "redisjobs", command, "--url", self.url, "--queue", self.name],
-            env=os.environ | {"PYTHONPATH": str(PROJECT), "TERM": "xterm", "COLUMNS": "160"},
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-        )
-        os.close(theirs)
-        written = b""
-        try:
-            while part := os.read(ours, 65536):
-                written += part
-        except OSError:
-            pass  # so a terminal ends on Linux
-        os.close(ours)
-        assert process.wait(30) == 0
-        return written.decode()
-
-
-def test_stats_in_a_pipe_are_plain_columns(queue: RedisQueue, run: Run) -> None:
+def test_stats_in_a_pipe_are_plain_columns(filled: RedisQueue, run: Run) -> None:
     result = run("stats")
     assert result.exit_code == 0
-    heading, mail, scan = result.output.splitlines()
+    heading, mail, scan = result.stdout.splitlines()
     assert heading.split()[:7] == [
         "kind", "scheduled", "ready", "running", "done", "failed", "cancelled",
     ]  # fmt: skip
@@ -87,8 +49,8 @@ def test_stats_in_a_pipe_are_plain_columns(queue: RedisQueue, run: Run) -> None:
     assert scan.split() == ["scan", "1", "0", "0", "0", "1", "0", "-"]
 
 
-def test_stats_as_json_are_those_of_the_queue(queue: RedisQueue, run: Run) -> None:
-    told = json.loads(run("stats", "--json").output)
+def test_stats_as_json_are_those_of_the_queue(filled: RedisQueue, run: Run) -> None:
+    told = run.json("stats")
     assert told["queue"] == run.name
     assert told["workers"] == []
     mail = told["kinds"]["mail"]
@@ -98,35 +60,119 @@ def test_stats_as_json_are_those_of_the_queue(queue: RedisQueue, run: Run) -> No
     }  # fmt: skip
 
 
-def test_stats_show_the_workers(
-    queue: RedisQueue, run: Run, client: redis.Redis, queue_name: str
-) -> None:
-    told = {"host": "shop-1", "pid": 42, "kinds": ["mail", "scan"], "concurrency": 10}
-    client.hset(queue.keys.worker_info, "shop-1:42:00ff", json.dumps(told))
-    client.zadd(queue.keys.workers, {"shop-1:42:00ff": 9e15})
-    heading, worker = run("stats").output.split("\n\n")[1].splitlines()
-    assert heading.startswith("worker ")
+def test_stats_show_the_workers(filled: RedisQueue, run: Run, enter: Enter) -> None:
+    enter("shop-1:42:00ff", "mail", "scan")
+    heading, worker = run("stats").stdout.split("\n\n")[1].splitlines()
+    assert heading.split()[:3] == ["worker", "state", "held"]
     cells = worker.split()
-    assert (cells[0], cells[1], cells[2]) == ("shop-1:42:00ff", "0", "10")
-    assert cells[-2:] == ["mail,", "scan"]
+    assert cells[:4] == ["shop-1:42:00ff", "alive", "0", "10"]
+    assert cells[-4:] == ["shop-1", "42", "mail,", "scan"]
+    [told] = run.json("stats")["workers"]
+    assert (told["id"], told["state"], told["kinds"]) == (
+        "shop-1:42:00ff", "alive", ["mail", "scan"],
+    )  # fmt: skip
 
 
-def test_stats_of_a_queue_that_nobody_used_say_so(run: Run) -> None:
+def test_kinds_that_nobody_runs_are_pointed_out(filled: RedisQueue, run: Run, enter: Enter) -> None:
+    told = "no live worker runs kind 'mail', which has 2 ready jobs\n"
+    assert run("stats").stderr == told
+    assert run.json("stats")["unserved"] == ["mail"]
+    enter("shop-1:42:00ff", "scan")
+    assert run("stats").stderr == told
+    enter("shop-1:42:00aa", "mail")
+    assert run("stats").stderr == ""
+    assert run.json("stats")["unserved"] == []
+
+
+def test_workers_whose_lease_has_lapsed_are_pointed_out(
+    filled: RedisQueue, run: Run, enter: Enter
+) -> None:
+    enter("shop-1:42:00ff", "mail", lapses=1.0)
     result = run("stats")
+    assert " lapsed " in result.stdout
+    unserved, lapsed = result.stderr.splitlines()
+    assert "no live worker runs kind 'mail'" in unserved
+    assert lapsed.startswith("the lease of worker shop-1:42:00ff has lapsed: a live worker")
+    assert lapsed.endswith("(0 jobs)")
+
+
+def test_stats_of_a_queue_that_nobody_used_say_so_and_which_there_are(
+    run: Run, client: redis.Redis
+) -> None:
+    client.sadd(f"redisjobs:{{{run.name}-other}}:kinds", "mail")
+    try:
+        result = run("stats")
+    finally:
+        client.delete(f"redisjobs:{{{run.name}-other}}:kinds")
     assert result.exit_code == 0
-    assert result.output == f"queue {run.name!r} has seen no jobs and no workers\n"
+    assert result.stdout == f"queue {run.name!r} has seen no jobs and no workers\n"
+    assert result.stderr.startswith("queues on this server: ")
+    assert f"{run.name}-other" in result.stderr
 
 
-def test_stats_on_a_terminal_are_a_table(queue: RedisQueue, run: Run) -> None:
-    output = run.on_a_terminal("stats")
-    assert f"Jobs in queue {run.name}" in output
-    assert "─" in output
-    row = next(line for line in output.splitlines() if "mail" in line)
-    cells = row.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split()
-    assert cells[:5] == ["mail", "0", "2", "0", "1"]
+def test_stats_on_a_terminal_are_a_table(filled: RedisQueue, run: Run, enter: Enter) -> None:
+    enter("a-host-with-a-rather-long-name.example.org:42:00ff", "mail", "scan", "a-long-kind-name")
+    seen = run.on_a_terminal("stats")
+    assert seen.exit_code == 0
+    assert f"Jobs in queue {run.name}" in seen.output
+    assert "─" in seen.output
+    row = next(line for line in seen.lines if line.startswith("mail "))
+    assert row.split()[:5] == ["mail", "0", "2", "0", "1"]
+    assert max(map(len, seen.lines[2:])) <= 80
+    workers = seen.lines[seen.output[: seen.output.index("Workers")].count("\n") + 4 :]
+    assert "a-host-with-a-rather-long-name.example.org:42:00ff" in "".join(
+        line.split(" ", 1)[0] for line in workers
+    )
 
 
-def test_a_sound_queue_is_said_to_be_so(queue: RedisQueue, run: Run) -> None:
+@pytest.mark.parametrize("shape", [[], ["--json"]])
+def test_stats_are_watched_until_an_interrupt(
+    filled: RedisQueue, run: Run, shape: list[str]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "redisjobs", "stats", "--watch", "0.1", *shape],
+        env=os.environ | run.environ | {"PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = 0
+    while seen < 3:
+        line = process.stdout.readline()
+        assert line, "it ended"
+        seen += line.startswith(("kind ", "{"))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in stderr
+
+
+def test_a_watch_goes_on_when_redis_is_away(
+    run: Run, filled: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([QueueUnavailableError("Redis at x: cannot be reached"), filled.stats()])
+
+    def stats(_: RedisQueue) -> object:
+        answer = next(answers, KeyboardInterrupt())
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(RedisQueue, "stats", stats)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    result = run("stats", "--watch")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Redis at x: cannot be reached; trying again\n")
+    assert result.stdout.startswith("kind ")
+
+
+@pytest.mark.parametrize("every", ["0", "soon", "50ms"])
+def test_a_watch_takes_a_sensible_time(run: Run, every: str) -> None:
+    assert run("stats", "--watch", every).exit_code == 2
+
+
+def test_a_sound_queue_is_said_to_be_so(filled: RedisQueue, run: Run) -> None:
     result = run("check")
     assert result.exit_code == 0
     assert result.output.startswith(f"queue {run.name}: sound (examined: ")
@@ -134,9 +180,9 @@ def test_a_sound_queue_is_said_to_be_so(queue: RedisQueue, run: Run) -> None:
 
 
 def test_what_is_broken_is_told_and_is_the_exit_code(
-    queue: RedisQueue, run: Run, client: redis.Redis
+    filled: RedisQueue, run: Run, client: redis.Redis
 ) -> None:
-    client.zadd(queue.keys.due("mail"), {"nobody": 1})
+    client.zadd(filled.keys.due("mail"), {"nobody": 1})
     result = run("check")
     assert result.exit_code == 1
     sentence, verdict = result.output.splitlines()
@@ -144,10 +190,10 @@ def test_what_is_broken_is_told_and_is_the_exit_code(
     assert f"queue {run.name}: 1 broken" in verdict
 
 
-def test_a_check_as_json_says_the_same(queue: RedisQueue, run: Run, client: redis.Redis) -> None:
+def test_a_check_as_json_says_the_same(filled: RedisQueue, run: Run, client: redis.Redis) -> None:
     sound = run("check", "--json")
     assert sound.exit_code == 0
-    client.zadd(queue.keys.due("mail"), {"nobody": 1})
+    client.zadd(filled.keys.due("mail"), {"nobody": 1})
     broken = run("check", "--json")
     assert broken.exit_code == 1
     told = json.loads(broken.output)
@@ -155,6 +201,23 @@ def test_a_check_as_json_says_the_same(queue: RedisQueue, run: Run, client: redi
     assert told["examined"]["jobs"] == 5
     assert "'nobody' has no record" in told["broken"][0]
     assert json.loads(sound.output)["broken"] == []
+
+
+def test_a_check_on_a_terminal_shows_how_far_it_is(filled: RedisQueue, run: Run) -> None:
+    seen = run.on_a_terminal("check")
+    assert seen.exit_code == 0
+    assert f"check {run.name}" in seen.output
+    assert "of 12" in seen.output  # 5 jobs, each in one place, and 2 states
+    assert ": sound (examined:" in seen.output
+
+
+def test_a_check_of_what_cannot_be_counted_tells_so(
+    run: Run, queue: RedisQueue, client: redis.Redis
+) -> None:
+    client.set(queue.keys.jobs, "no hash")
+    result = run("check")
+    assert result.exit_code == 1
+    assert "'jobs' is a string, but should be a hash" in result.output
 
 
 @pytest.mark.parametrize(
