@@ -46,7 +46,7 @@ _WRITES_FIRST = """if group.letter ~= 'P' then
 # The hosts' clocks are an hour apart, by what the worker's id ends with.
 _BY_ITS_OWN_CLOCK = " + (tonumber(string.sub(worker, -1), 16) or 0) % 2 * 3600000000), worker)"
 
-_SCRIPTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
+SCRIPTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
     "no fence": {
         "settle": [("if wanted[delivery] == 'held' then", "if wanted[delivery] then")],
     },
@@ -125,12 +125,12 @@ _HABITS: Mapping[str, Callable[[], None]] = {
     "no retry of a lost settle": _forget_lost_settles,
 }
 
-BUGS = (*_SCRIPTS, *_HABITS)
+BUGS = (*SCRIPTS, *_HABITS)
 
 
 def plant(bug: str, queue: RedisQueue) -> None:
     """Has this process work with the bug, over this queue. '' plants none."""
-    if bug in _SCRIPTS:
-        queue.lines._library = EditedLibrary(_SCRIPTS[bug])
+    if bug in SCRIPTS:
+        queue.lines._library = EditedLibrary(SCRIPTS[bug])
     elif bug:
         _HABITS[bug]()

@@ -134,7 +134,7 @@ class Storm:
             counts = self._faults(scene, watch)
             self._tell("calm: the producers stop, and the fleet ends what there is")
             scene.relay.heal()
-            self._keep_until(scene.fleet, lambda: False, 1.0)
+            self._keep_until(scene.fleet, lambda: False, 0.3)
             scene.fleet.stop(PRODUCER)
             drained = self._keep_until(
                 scene.fleet, lambda: is_drained(scene.control), self._options.drain_s
