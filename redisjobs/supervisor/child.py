@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from redisjobs.errors import ConfigurationError, IncompatibleQueueError, QueueUnavailableError
 from redisjobs.operations.operation import Operation, command, reply_of
-from redisjobs.queue import RedisQueue
+from redisjobs.queue_base import QueueBase
 from redisjobs.supervisor.lifeline import Lifeline
 from redisjobs.supervisor.loading import load_worker
 from redisjobs.supervisor.logs import LEVELS, configure_logging
@@ -50,8 +50,8 @@ def _require_redis(worker: Worker) -> None:
     Raises:
         QueueUnavailableError: it was not there for 3 s.
     """
-    if isinstance(worker.queue, RedisQueue):
-        worker.queue.lines.run(_ping)
+    if isinstance(worker.queue, QueueBase):
+        worker.queue.source.lines.run(_ping)
 
 
 def _ping() -> Operation[None]:

@@ -170,6 +170,7 @@ class Worker:
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
+        _refuse_while_loading()
         with stopping_on_signals(self.stop):
             self._run_alone(burst, parentage, HandlerLoop)
 
@@ -183,6 +184,7 @@ class Worker:
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
+        _refuse_while_loading()
         loop = CallersLoop(asyncio.get_running_loop())
         await hosted(
             lambda: self._run_alone(burst, None, lambda: loop), self.stop, self._stop_at_once
@@ -195,7 +197,6 @@ class Worker:
     def _run_alone(
         self, burst: bool, parentage: Parentage | None, new_loop: Callable[[], Loop]
     ) -> None:
-        _refuse_while_loading()
         if self._running:
             raise ConfigurationError("this worker runs already: make another one")
         self._running = True

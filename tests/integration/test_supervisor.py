@@ -126,6 +126,45 @@ def test_a_second_signal_kills_all_and_its_number_is_the_exit_code(
     assert [shop.status(id) for id in "ab"] == [Status.PENDING] * 2
 
 
+def test_a_worker_has_the_settings_of_the_command_line(shop: Shop, deadline: Deadline) -> None:
+    supervised = shop.supervise("--concurrency", "1", "--lease", "2m", "--prefetch", "0")
+    shop.hold("a", "b")
+    _, pid, _ = shop.next_start()
+    told = shop.infos()[pid]
+    assert (told["concurrency"], told["lease_ms"]) == (1, 120_000)
+    assert shop.queue.stats().workers[0].held == 1
+    shop.let_go("a", "b")
+    supervised.stop()
+    assert supervised.exit_code(deadline) == 0
+
+
+def test_a_burst_without_redis_ends_and_says_why(tmp_path: Path, deadline: Deadline) -> None:
+    (tmp_path / "shop.py").write_text(MODULE)
+    nowhere = f"unix://{tmp_path}/none"
+    supervised = Supervised(
+        tmp_path, "shop:worker", "--burst", "--processes", "2", REDISJOBS_URL=nowhere, QUEUE="q"
+    )
+    try:
+        assert supervised.exit_code(deadline) == 69
+    finally:
+        supervised.end()
+    told = f"Redis at {tmp_path}/none: cannot be reached"
+    assert told in supervised.output
+    assert "a burst does not wait until it can be" in supervised.output
+    assert "Traceback" not in supervised.output
+
+
+def test_a_module_that_runs_its_worker_while_it_is_loaded_ends_at_once(
+    shop: Shop, deadline: Deadline
+) -> None:
+    shop.write(f"{MODULE}\nworker.run()\n")
+    supervised = shop.supervise()
+    assert supervised.exit_code(deadline) == 78
+    assert "runs a worker while it is imported: leave that to `redisjobs worker`" in (
+        supervised.output
+    )
+
+
 def test_ctrl_c_reaches_the_supervisor_only(shop: Shop, deadline: Deadline) -> None:
     supervised = shop.supervise()
     shop.hold("a")

@@ -47,6 +47,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "worker.run()", "worker.run(burst=True)", "asyncio.run(worker.arun())",
+        "def make():\n    worker.run()",
+    ],
+)  # fmt: skip
+def test_what_runs_a_worker_while_it_is_loaded_is_refused_and_does_not_hang(
+    folder: Path, runs: str
+) -> None:
+    (folder / "eager_of_test.py").write_text(f"import asyncio\n{SHOP}\n{runs}\n")
+    name = "make" if "def" in runs else "worker"
+    told = reason(f"eager_of_test:{name}")
+    assert f"the module of eager_of_test:{name} runs a worker while it is imported" in told
+    assert '`if __name__ == "__main__":`' in told
+
+
+def test_what_was_loaded_may_run(folder: Path) -> None:
+    worker = load_worker("shop_of_test:worker")
+    worker.stop()
+    worker.run()
+
+
 def reason(target: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
         load_worker(target)
