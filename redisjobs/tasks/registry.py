@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, final, overload
 
 from redisjobs.context import Context
 from redisjobs.errors import ConfigurationError
@@ -39,6 +39,11 @@ class Registry(Handlers):
         return TaskDecorator(self, normalise_kind(kind))
 
 
+@final
+class _Unrelated:
+    """What a parameter takes only if it takes anything."""
+
+
 class TaskDecorator:
     """What `Registry.task` returns."""
 
@@ -46,7 +51,14 @@ class TaskDecorator:
         self._registry = registry
         self._kind = kind
 
-    # A function with a Context fits the later overloads as well: the first that fits counts.
+    # The first that fits counts. Where the first parameter takes anything, type checkers cannot see
+    # whether it is a Context: arguments are not verified there.
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[_Unrelated, ...], Coroutine[Any, Any, T]]
+    ) -> Task[..., Coroutine[Any, Any, T], ..., T]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[_Unrelated, ...], T]) -> Task[..., T, ..., T]: ...
     @overload
     def __call__(
         self, fn: Callable[Concatenate[Context, P], Coroutine[Any, Any, T]]
