@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # Clocks tick; a job's delay is measured on the server's, ours on another of the same machine.
 _TICK_S = 0.01
-# Faults that keep whole workers from Redis: who dies meanwhile is not seen at once.
+# Faults that keep workers from Redis, or from the processor: who dies meanwhile waits for that.
 _OUTAGES = (
+    "stop worker",
     "pause server", "freeze server", "crash server", "cut", "add latency", "half open",
     "late requests", "lose replies",
 )  # fmt: skip

@@ -1,5 +1,5 @@
-"""The storm must be able to fail: eight bugs, planted one at a time, are each found, by a short storm
-or by the random schedules of `tests/stateful`. Each test prints in how many seconds (pytest -s).
+"""The storm must be able to fail: eight bugs, planted one at a time, are found by short storms or
+by the random schedules of `tests/stateful`. Each test prints in how many seconds (pytest -s).
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""A worker in a process of its own whose handlers do what handlers should not.
+
+`python -m tests.chaos.misbehaving URL QUEUE SETTINGS` runs it until it is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from redisjobs import RedisQueue
+from redisjobs.worker import Worker
+
+if TYPE_CHECKING:
+    from redisjobs.context import Context
+    from redisjobs.job import Job
+
+
+ROOT = Path(__file__).resolve().parents[2]
+ENDS_WITHIN_S = 20.0
+
+
+class Misbehaving:
+    """The process. `close` ends it, whatever it does."""
+
+    def __init__(self, url: str, queue_name: str, **settings: Any) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", __name__, url, queue_name, json.dumps(settings)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=self._log,
+        )
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        self._log.seek(0)
+        return self._log.read().decode()
+
+    def stop(self) -> int:
+        """Asks it to end. Its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(ENDS_WITHIN_S)
+
+    def close(self) -> None:
+        """After the test."""
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+
+def nap(ctx: Context, job: Job) -> None:
+    """Takes so many seconds."""
+    time.sleep(float(job.payload))
+
+
+def poison(ctx: Context, job: Job) -> None:
+    """Kills the process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hog(ctx: Context, job: Job) -> None:
+    """Holds the interpreter for so many seconds at least: no other thread runs meanwhile."""
+    until = time.monotonic() + float(job.payload)
+    size = 1_000_000
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(3600)
+    try:
+        while time.monotonic() < until:
+            sum(range(size))
+    finally:
+        sys.setswitchinterval(before)
+
+
+def leak(ctx: Context, job: Job) -> None:
+    """Starts threads that never end, and that do not keep the process."""
+    for _ in range(20):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def main(url: str, queue_name: str, settings: str) -> None:
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    queue = RedisQueue.from_url(url, queue_name)
+    handlers = {"nap": nap, "poison": poison, "hog": hog, "leak": leak}
+    Worker(queue, handlers, **json.loads(settings)).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
