@@ -6,7 +6,7 @@
 
 | payload | what becomes of the job |
 |---|---|
-| `fail_after_3` | fails three times and is tried again each time, 5 s later; then it is DONE |
+| `fail_after_3` | fails three times and runs again each time, 5 s later; then it is DONE |
 | `panic` | PANIC: the handler raises what is no `Exception`; the worker goes on |
 | `fail` | FAILED, with the error in `last_error` |
 | anything else | DONE, with the result `job is done` |
@@ -33,7 +33,7 @@ def example(ctx: Context, job: Job) -> bytes:
     if job.payload == b"fail":
         raise ValueError("the payload says so")
     if job.payload == b"fail_after_3" and ctx.attempt <= ATTEMPTS_THAT_FAIL:
-        raise RetryableError(f"attempt {ctx.attempt} fails", retry_after=5)
+        raise RetryableError(f"attempt {ctx.attempt} fails")
     return b"job is done"
 
 
