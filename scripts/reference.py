@@ -34,8 +34,16 @@ ELSEWHERE = (
     "redisjobs.operations.inspect:KindStats",
     "redisjobs.operations.inspect:WorkerStats",
     "redisjobs.operations.check:CheckReport",
+    "redisjobs.operations.listing:JobPage",
     "redisjobs.embedded:EmbeddedServer",
 )
+# What the package's own parts call. Its users have no business with it.
+INTERNAL = {
+    "RedisQueue.source", "AsyncRedisQueue.source", "Registry.get", "Registry.version",
+    "Worker.use_settings", "Worker.sibling_died", "Context.on_cancel",
+    "CheckReport.add", "CheckReport.note",
+}  # fmt: skip
+INTERNAL_PARAMETERS = {"parentage"}
 WIDEST = 80
 SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):$")
 FIELD = re.compile(r"^(\*{0,2}[\w.]+(?:, [\w.]+)*): +(.*)$")
@@ -77,7 +85,8 @@ def _entry(value: Any) -> str:
         if (constructor := vars(value).get("__init__")) and constructor.__doc__:
             lines += _prose(constructor)
         for name, member in _members(value):
-            lines += _member(name, member)
+            shown = f"{value.__name__}.{name}" if isinstance(member, classmethod) else name
+            lines += _member(shown, member)
     return "\n".join(lines)
 
 
@@ -85,7 +94,7 @@ def _headline(value: Any) -> list[str]:
     if not isinstance(value, type):
         return _calls(value.__name__, value)
     if issubclass(value, enum.Enum):
-        return [f"{value.__name__}.{one.name} = {one.value!r}" for one in value]
+        return [f"{value.__name__}.{one.name} = {_shown(one.value)}" for one in value]
     if typing.is_typeddict(value) or getattr(value, "_is_protocol", False):
         return [f"class {value.__name__}(Protocol)"]
     if _is_error(value) and "__init__" not in vars(value):
@@ -103,7 +112,9 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
     for name, member in found.items():
         written = isinstance(member, property | classmethod | staticmethod)
         written = written or inspect.isfunction(member)
-        if written and not name.startswith("_") and inspect.getdoc(getattr(cls, name)):
+        if name.startswith("_") or f"{cls.__name__}.{name}" in INTERNAL:
+            continue
+        if written and inspect.getdoc(getattr(cls, name)):
             yield name, member
 
 
@@ -125,6 +136,7 @@ def _calls(name: str, fn: Any, *, method: bool = False) -> list[str]:
 def _signature(fn: Any, method: bool) -> str:
     signature = inspect.signature(fn)
     parameters = list(signature.parameters.values())[1 if method else 0 :]
+    parameters = [one for one in parameters if one.name not in INTERNAL_PARAMETERS]
     parts: list[str] = []
     for before, parameter in zip([None, *parameters], parameters, strict=False):
         keyword = parameter.kind is parameter.KEYWORD_ONLY
@@ -151,7 +163,12 @@ def _parameter(parameter: inspect.Parameter) -> str:
 def _default(value: object) -> str:
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
-    shown = repr(value)
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    """As the code of this project would write it."""
+    shown = repr(value).replace("'", '"')
     return "…" if shown.startswith("<") else shown
 
 

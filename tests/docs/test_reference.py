@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import redisjobs
-from scripts.reference import PAGE, page
+from redisjobs.operations.check import CheckReport
+from scripts.reference import INTERNAL, PAGE, page
 
 
 def test_the_page_is_made_from_the_code_as_it_is() -> None:
@@ -17,6 +18,14 @@ def test_every_public_name_has_its_entry() -> None:
     public = {name for name in redisjobs.__all__ if not name.startswith("__")}
     assert public <= set(entries)
     assert len(entries) == len(set(entries))
+
+
+def test_what_is_left_out_is_there_to_be_left_out() -> None:
+    for name in INTERNAL:
+        owner, _, member = name.partition(".")
+        entry = page().split(f"\n## {owner}\n")[1].split("\n## ")[0]
+        assert hasattr(getattr(redisjobs, owner, CheckReport), member)
+        assert f"**`{member}" not in entry
 
 
 def test_an_entry_tells_signature_arguments_and_errors() -> None:
