@@ -83,6 +83,10 @@ class Commands(click.Group):
             raise _CannotRun(str(err)) from err
         except RedisJobsError as err:
             raise click.ClickException(str(err)) from err
+        except BrokenPipeError:
+            raise  # whoever reads the output has seen enough: click ends quietly
+        except OSError as err:
+            raise click.ClickException(str(err)) from err
 
 
 @click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
