@@ -49,14 +49,10 @@ class Parameters(NamedTuple):
 class _Slot(NamedTuple):
     """Where an argument goes: what it needs on the way of a worker's every job, ready to use."""
 
-    parameter: Parameter
+    position: int | None
     exact: type | None
     convert: Callable[[Any], Any]
     place: str
-
-    def take(self, value: Any) -> Any:
-        """The argument, converted."""
-        return value if type(value) is self.exact else converted(self.convert, value, self.place)
 
 
 class Binding:
@@ -66,9 +62,8 @@ class Binding:
         self, parameters: Parameters, way: Callable[[Converter], Callable[[Any], Any]]
     ) -> None:
         def slot(parameter: Parameter) -> _Slot:
-            converter = parameter.converter
-            place = f"parameter {parameter.name!r}"
-            return _Slot(parameter, converter.exact, way(converter), place)
+            converter, place = parameter.converter, f"parameter {parameter.name!r}"
+            return _Slot(parameter.position, converter.exact, way(converter), place)
 
         self._positional = [slot(parameter) for parameter in parameters.positional]
         self._named = {name: slot(parameter) for name, parameter in parameters.named.items()}
@@ -90,15 +85,15 @@ class Binding:
         Raises:
             Misfit: they do not fit the parameters, or one of them is not of its type.
         """
-        if not kwargs and tuple(map(type, args)) == self._exact:
+        if not kwargs and [*map(type, args)] == self._exact:
             return args, kwargs
         count = len(args)
         slots = self._slots(count)
         named = {name: self._slot_named(name, count) for name in kwargs}
         self._check_presence(count, kwargs)
         return (
-            [slot.take(value) for slot, value in zip(slots, args, strict=False)],
-            {name: slot.take(kwargs[name]) for name, slot in named.items()},
+            [_taken(slot, value) for slot, value in zip(slots, args, strict=False)],
+            {name: _taken(slot, kwargs[name]) for name, slot in named.items()},
         )
 
     def place_of(self, name: int | str) -> str:
@@ -109,8 +104,7 @@ class Binding:
 
     def _check_presence(self, count: int, kwargs: Mapping[str, Any]) -> None:
         named = self._named
-        for parameter in self._required:
-            name, position = parameter.name, parameter.position
+        for name, _, _, position in self._required:
             if (position is None or position >= count) and not (name in kwargs and name in named):
                 raise Misfit(f"parameter {name!r} is missing, and has no default")
 
@@ -131,16 +125,20 @@ class Binding:
             if self._others is None or type(name) is not str:
                 raise Misfit(f"there is no parameter {name!r:.100} to be given by name")
             return self._others
-        position = slot.parameter.position
-        if position is not None and position < count:
+        if slot.position is not None and slot.position < count:
             raise Misfit(f"{slot.place} was given twice, by position and by name")
         return slot
 
 
-def _exact_types(parameters: Parameters) -> tuple[type, ...] | None:
+def _taken(slot: _Slot, value: Any) -> Any:
+    _, exact, convert, place = slot
+    return value if type(value) is exact else converted(convert, value, place)
+
+
+def _exact_types(parameters: Parameters) -> list[type] | None:
     """The types of positional arguments that need no look at each: all are there, as they are."""
     if any(parameter.position is None for parameter in parameters.required):
         return None
     types = [parameter.converter.exact for parameter in parameters.positional]
-    found = tuple(cls for cls in types if cls is not None)
+    found = [cls for cls in types if cls is not None]
     return found if len(found) == len(types) else None
