@@ -13,7 +13,9 @@ from redisjobs.keys import FINISHED_STATUSES, Keys
 from redisjobs.operations.operation import Call, Operation, command, reply_of
 from redisjobs.states import LETTER_OF_STATUS, Status
 
+# How many sets, and how many ids of all of them, one call reads.
 MOST_SETS = 100
+MOST_IDS = 2000
 MOST_LISTS = 20
 # More than one claim hands out: the deliveries of its token then come whole.
 MOST_DELIVERIES = 2000
@@ -153,7 +155,8 @@ class Sets:
         self, keys: Keys, sources: Sequence[_Set], after: Position | None, size: int
     ) -> Operation[list[tuple[_Set, list[Entry]]]]:
         position = ("", b"") if after is None else (repr(after[0]), after[1])
-        parts = [sources[first : first + MOST_SETS] for first in range(0, len(sources), MOST_SETS)]
+        together = max(1, min(MOST_SETS, MOST_IDS // size))
+        parts = [sources[first : first + together] for first in range(0, len(sources), together)]
         replies = yield tuple(
             Call(
                 "list",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from redisjobs import Job, Worker
+from tests.cli.conftest import PROJECT
 
 if TYPE_CHECKING:
     import redis
@@ -125,6 +130,29 @@ def test_all_are_listed_over_many_pages_under_one_heading(queue: RedisQueue, run
     assert heading.startswith("id ")
     assert [row.split()[0] for row in rows] == ids
     assert len(run.json_lines("jobs", "list", "--limit", "1100")) == 1100
+
+
+def test_whoever_reads_only_the_first_lines_gets_no_traceback(queue: RedisQueue, run: Run) -> None:
+    queue.enqueue_many(Job("mail", b"x" * 1000) for _ in range(1200))
+    ran = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m redisjobs jobs list --limit 0 --json | head -n 1"],
+        env=os.environ | run.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert len(ran.stdout.splitlines()) == 1
+    assert ran.stderr == ""
+
+
+def test_what_cannot_be_written_is_told_in_a_sentence(queue: RedisQueue, run: Run) -> None:
+    queue.enqueue(Job("mail"))
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "redisjobs", "jobs", "list"],
+            env=os.environ | run.environ | {"PYTHONPATH": str(PROJECT)},
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[0].startswith("Error: [Errno 28]")
 
 
 def test_none_is_said_to_be_none(run: Run) -> None:

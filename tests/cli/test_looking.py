@@ -12,16 +12,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
 from redisjobs import Job, RedisQueue, Worker
 from redisjobs.cli.tables import shown
 from redisjobs.errors import QueueUnavailableError
-from tests.cli.conftest import PROJECT
+from tests.cli.conftest import PROJECT, Run
 
 if TYPE_CHECKING:
-    import redis
-
-    from tests.cli.conftest import Enter, Run
+    from tests.cli.conftest import Enter
+    from tests.conftest import OwnServer
 
 
 def fail(ctx: object, job: object) -> None:
@@ -108,6 +108,18 @@ def test_stats_of_a_queue_that_nobody_used_say_so_and_which_there_are(
     assert result.stdout == f"queue {run.name!r} has seen no jobs and no workers\n"
     assert result.stderr.startswith("queues on this server: ")
     assert f"{run.name}-other" in result.stderr
+
+
+def test_without_the_right_to_scan_only_the_hint_is_missing(own_server: OwnServer) -> None:
+    server = own_server(tcp=True)
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(
+            "ACL", "SETUSER", "clerk", "on", ">pass", "~*", "&*", "+@all", "-scan"
+        )
+    run = Run(server.url.replace("://", "://clerk:pass@"), "nobodys")
+    result = run("stats")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "queue 'nobodys' has seen no jobs and no workers\n"
 
 
 def test_stats_on_a_terminal_are_a_table(filled: RedisQueue, run: Run, enter: Enter) -> None:

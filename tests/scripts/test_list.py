@@ -189,6 +189,14 @@ class TestPages:
         page(one_bench, limit=100)
         assert len(one_bench.calls) < 30
 
+    def test_one_call_reads_so_many_ids_at_most(self, one_bench: Bench) -> None:
+        for number in range(120):
+            one_bench.enqueue(f"kind-{number:03}", 40, delay=timedelta(hours=1))
+        assert len(page(one_bench, limit=1000).jobs) == 1000
+        for answer in one_bench.answers:
+            sets = [ids for ids in answer[1:] if isinstance(answer[0], bytes)]
+            assert sum(len(ids) // 2 for ids in sets) <= sections.MOST_IDS
+
 
 class TestWhileTheQueueMoves:
     def test_the_place_of_a_job_that_has_vanished_is_kept(self, bench: Bench) -> None:
