@@ -120,6 +120,21 @@ class Job:
         job.result = result
         return job
 
+    @classmethod
+    def _waiting(cls, id: str, kind: str, payload: bytes, run_at_us: int, created_us: int) -> Job:
+        """As `_restore`, a job that was never run."""
+        job = cls.__new__(cls)
+        job.id = id
+        job.kind = kind
+        job.payload = payload
+        job._run_at_us = run_at_us
+        job._delay_us = 0
+        job._created_us = job._updated_us = created_us
+        job.status = Status.PENDING
+        job.attempts_done = 0
+        job._last_attempt_us = job.last_error = job.result = None
+        return job
+
     @property
     def run_at(self) -> datetime | None:
         """Not to run before this instant. None: none was given. Cannot be set beside a delay."""

@@ -10,9 +10,11 @@ PENDING one), ":", a msgpack body `[updated_us, last_attempt_us, last_error, res
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgpack
+from msgpack import unpackb
 
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
@@ -92,7 +94,7 @@ def encode_job(job: Job, mark: int, max_payload: int) -> EncodedJob:
     if max(run_at_us or 0, job._created_us + delay_us) > MAX_RUN_AT_US:
         raise InvalidJobError(f"job {id!r} ({kind}): its RunAt is beyond the year 2200")
     body = _pack([payload, job._created_us, run_at_us, delay_us, mark])
-    return EncodedJob(id, kind, b"%b%b\0\0%b" % (FORMAT, kind.encode(), body), when)
+    return EncodedJob(id, kind, _head_of(kind) + body, when)
 
 
 def _when(run_at_us: int | None, delay_us: int) -> str:
@@ -120,7 +122,7 @@ def decode_record(raw: bytes) -> Record:
             f"record format {raw[:1]!r} is not known to this release of redisjobs: upgrade it"
         )
     try:
-        body: Any = msgpack.unpackb(memoryview(raw)[header_end + 1 :])
+        body: Any = unpackb(memoryview(raw)[header_end + 1 :])
         payload, created_us, run_at_us, delay_us = body[:4]
         if type(payload) is not bytes or type(created_us) is not int or type(delay_us) is not int:
             raise TypeError("a field has a wrong type")
@@ -129,6 +131,35 @@ def decode_record(raw: bytes) -> Record:
         return Record(raw[1:kind_end].decode(), payload, created_us, run_at_us, delay_us)
     except Exception as err:
         raise InvalidJobError(f"the job's record cannot be read: {err}") from err
+
+
+@lru_cache(maxsize=4096)
+def _head_of(kind: str) -> bytes:
+    """How the records of this kind begin while headers are empty."""
+    return b"%b%b\0\0" % (FORMAT, kind.encode())
+
+
+def fresh_job(id: str, kind: str, raw: bytes) -> Job | None:
+    """The job of a record without progress. None: it is of another form, which `decode_record`
+    reads, or says why it cannot be read.
+
+    One is made for each job that a worker runs: a third of the worker's cost.
+    """
+    head = _head_of(kind)
+    if not raw.startswith(head):
+        return None
+    try:
+        body = unpackb(raw[len(head) :])
+        payload, created_us, run_at_us, delay_us = body[0], body[1], body[2], body[3]
+    except Exception:  # noqa: BLE001 - whatever hostile bytes raise: decode_record says it
+        return None
+    if type(payload) is not bytes or type(created_us) is not int or type(delay_us) is not int:
+        return None
+    if run_at_us is None:
+        run_at_us = created_us + delay_us
+    elif type(run_at_us) is not int:
+        return None
+    return Job._waiting(id, kind, payload, run_at_us, created_us)
 
 
 def encode_state_body(
@@ -150,7 +181,7 @@ def decode_state(raw: bytes) -> State:
         letter = head[:1]
         known = STATE_OF_LETTER[letter]
         updated_us, last_attempt_us, last_error, result = (
-            msgpack.unpackb(body)[:4] if body else (int(time_us), None, None, None)
+            unpackb(body)[:4] if body else (int(time_us), None, None, None)
         )
         return State(
             letter,

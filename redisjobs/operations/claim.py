@@ -9,7 +9,7 @@ from redisjobs.errors import InvalidJobError, LockLostError
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
-from redisjobs.record import decode_record, decode_state, to_job
+from redisjobs.record import decode_record, decode_state, fresh_job, to_job
 
 TIMEKEEPER_MS = 2000
 
@@ -94,6 +94,10 @@ def job_of(claim: Claim) -> Job:
         InvalidJobError: its record or state cannot be read.
         IncompatibleQueueError: it was stored by a newer release.
     """
+    if not claim.state:
+        fresh = fresh_job(claim.id, claim.kind, claim.record)
+        if fresh is not None:
+            return fresh
     record = decode_record(claim.record)  # first: whose format is unknown, its state may be, too
     job = to_job(claim.id, record, decode_state(claim.state) if claim.state else None)
     if job.kind != claim.kind:

@@ -3,7 +3,8 @@
 -- KEYS  1 jobs, 2 state, 3 processing:<worker>, 4 losses, 5 totals, 6 meta, 7 waited;
 --       then for each group: the finished set of its status and kind, or due and bell where its jobs wait again
 -- ARGV  1 how many groups, 2 how many outcomes; for each group: letter, kind, place of its first key, how many outcomes,
---       and for each outcome: delivery, attempts, delay in µs (0 where it ended), body of the state
+--       attempts; and for each outcome the delivery alone, where the group names the attempts (no delay, no body), else:
+--       delivery, attempts, delay in µs (0 where it ended), body of the state
 -- Reply the places (from 1, in the order of ARGV) of the outcomes that were refused
 -- Cost  O(outcomes), and O(held) where they do not head the list
 -- include: limits now text record retention bell batch take_out finish announce
@@ -15,12 +16,15 @@ local OUTCOME_OF = {D = 'done', F = 'failed', X = 'panic', C = 'cancelled', P = 
 
 local wanted, groups, at = {}, {}, 3
 for index = 1, group_count do
-  local group = {letter = ARGV[at], kind = ARGV[at + 1], key = tonumber(ARGV[at + 2]), count = tonumber(ARGV[at + 3]), first = at + 4}
-  for outcome = group.first, group.first + 4 * (group.count - 1), 4 do
+  local group = {letter = ARGV[at], kind = ARGV[at + 1], key = tonumber(ARGV[at + 2]), count = tonumber(ARGV[at + 3]),
+    attempts = ARGV[at + 4], first = at + 5}
+  group.width = group.attempts == '' and 4 or 1
+  group.last = group.first + group.width * (group.count - 1)
+  for outcome = group.first, group.last, group.width do
     wanted[ARGV[outcome]] = true
   end
   groups[index] = group
-  at = at + 4 + 4 * group.count
+  at = group.last + group.width
 end
 
 take_out(PROCESSING, wanted, outcome_count)
@@ -28,46 +32,57 @@ take_out(PROCESSING, wanted, outcome_count)
 local time, refused, place = now(), {}, 0
 local ended_ids, keeps = {}, nil
 
-local function end_jobs(group, accepted)
+local function end_jobs(group, ids, places)
   keeps = keeps or retention(META)
-  local entries, ended = {}, integer(time)
-  for index, outcome in ipairs(accepted) do
-    local id = outcome.id
-    entries[index] = {id, group.letter .. ARGV[outcome.at + 1] .. ':' .. ended .. ':' .. ARGV[outcome.at + 3]}
+  local keep, ended = keeps[group.letter], integer(time)
+  local entries, kept = {}, is_kept(keep)
+  for index, id in ipairs(ids) do
+    local state
+    if kept then
+      local at = places[index]
+      local attempts, body = group.attempts, ''
+      if attempts == '' then
+        attempts, body = ARGV[at + 1], ARGV[at + 3]
+      end
+      state = group.letter .. attempts .. ':' .. ended .. ':' .. body
+    end
+    entries[index] = {id, state}
     ended_ids[#ended_ids + 1] = id
   end
-  finish(JOBS, STATE, KEYS[group.key], keeps[group.letter], time, entries)
+  finish(JOBS, STATE, KEYS[group.key], keep, time, entries)
   announce(WAITED, entries, group.letter)
 end
 
-local function wait_again(group, accepted)
+local function wait_again(group, ids, places)
   local due, bell = KEYS[group.key], KEYS[group.key + 1]
-  for _, outcome in ipairs(accepted) do
-    local score = time + tonumber(ARGV[outcome.at + 2])
-    redis.call('HSET', STATE, outcome.id, 'P' .. ARGV[outcome.at + 1] .. ':' .. integer(score) .. ':' .. ARGV[outcome.at + 3])
-    redis.call('ZADD', due, score_text(score), outcome.id)
+  for index, id in ipairs(ids) do
+    local at = places[index]
+    local score = time + tonumber(ARGV[at + 2])
+    redis.call('HSET', STATE, id, 'P' .. ARGV[at + 1] .. ':' .. integer(score) .. ':' .. ARGV[at + 3])
+    redis.call('ZADD', due, score_text(score), id)
     ring_if_first(due, bell, score)
   end
 end
 
 for _, group in ipairs(groups) do
-  local accepted = {}
-  for outcome = group.first, group.first + 4 * (group.count - 1), 4 do
+  local ids, places = {}, {}
+  for at = group.first, group.last, group.width do
     place = place + 1
-    local delivery = ARGV[outcome]
+    local delivery = ARGV[at]
     if wanted[delivery] == 'held' then
       wanted[delivery] = 'settled'
-      accepted[#accepted + 1] = {id = string.match(delivery, '^%d+:(.*)$'), at = outcome}
+      ids[#ids + 1] = string.match(delivery, '^%d+:(.*)$')
+      places[#places + 1] = at
     else
       refused[#refused + 1] = place
     end
   end
-  if #accepted > 0 then
-    redis.call('HINCRBY', TOTALS, OUTCOME_OF[group.letter] .. ':' .. group.kind, #accepted)
+  if #ids > 0 then
+    redis.call('HINCRBY', TOTALS, OUTCOME_OF[group.letter] .. ':' .. group.kind, #ids)
     if group.letter == 'P' then
-      wait_again(group, accepted)
+      wait_again(group, ids, places)
     else
-      end_jobs(group, accepted)
+      end_jobs(group, ids, places)
     end
   end
 end

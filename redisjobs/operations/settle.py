@@ -91,28 +91,33 @@ def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
 
 
 def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, list[Settlement]]:
-    groups: dict[tuple[bytes, str], list[Settlement]] = {}
+    groups: dict[tuple[bytes, str, int | None], list[Settlement]] = {}
     for one in part:
-        groups.setdefault((one.letter, one.kind), []).append(one)
+        # Most jobs are done at their first attempt, and nothing more is to be said of them.
+        plain = not one.body and one.letter == b"D"
+        key = (one.letter, one.kind, one.attempts_done if plain else None)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = []
+        group.append(one)
     call_keys = [
-        keys.jobs,
-        keys.state,
-        keys.processing(worker),
-        keys.losses,
-        keys.totals,
-        keys.meta,
+        keys.jobs, keys.state, keys.processing(worker), keys.losses, keys.totals, keys.meta,
         keys.waited,
-    ]
+    ]  # fmt: skip
     arguments: list[Argument] = [len(groups), len(part)]
     order: list[Settlement] = []
-    for (letter, kind), group in groups.items():
+    for (letter, kind, attempts), group in groups.items():
         arguments += (letter, kind, len(call_keys) + 1, len(group))
+        arguments.append("" if attempts is None else attempts)
         status = STATE_OF_LETTER[letter].status
         if status is Status.PENDING:
             call_keys += keys.of_kind(kind)[:2]
         else:
             call_keys.append(keys.finished(status, kind))
-        for one in group:
-            arguments += (one.delivery, one.attempts_done, one.delay_us, one.body)
+        if attempts is None:
+            for one in group:
+                arguments += (one.delivery, one.attempts_done, one.delay_us, one.body)
+        else:
+            arguments += [one.delivery for one in group]
         order += group
     return Call("settle", call_keys, arguments), order

@@ -34,22 +34,20 @@ class Delivery:
         job: Job,
         fn: Any,
         is_async: bool,
-        *,
         losses: int = 0,
-        attempts_done: int = 0,
-        last_error: str | None = None,
         alone: bool = False,
     ) -> None:
         self.token = token
-        self.id = job.id
+        self.id = id = job.id
         self.kind = job.kind
-        self.name = f"{token}:{job.id}"
+        self.name = f"{token}:{id}"
         self.job = job
         self.fn = fn
         self.is_async = is_async
         self.losses = losses
-        self.attempts_done = attempts_done
-        self.last_error = last_error
+        # What a handler writes to its job is not settled.
+        self.attempts_done = job.attempts_done
+        self.last_error = job.last_error
         self.alone = alone
         self.context: Context | None = None
         self.task: Any = None

@@ -57,7 +57,8 @@ class Held:
                 self._suspects[delivery.name] = delivery
 
     def _close(self, name: str) -> bool:
-        self._suspects.pop(name, None)
+        if self._suspects:
+            self._suspects.pop(name, None)
         return self._open.pop(name, None) is not None
 
     @property

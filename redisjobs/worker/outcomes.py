@@ -47,10 +47,7 @@ class Clerk:
         job = job_of(claim)
         handler = self._handlers.get(claim.kind)
         assert handler is not None  # only kinds with a handler are claimed, and none is taken away
-        return Delivery(
-            token, job, handler.fn, handler.is_async, losses=claim.losses,
-            attempts_done=job.attempts_done, last_error=job.last_error, alone=alone,
-        )  # fmt: skip
+        return Delivery(token, job, handler.fn, handler.is_async, claim.losses, alone)
 
     def unreadable(self, token: int, claim: Claim, err: Exception) -> tuple[Delivery, Settlement]:
         """A job that cannot be run: FAILED with the reason, or if it is a newer release's, left for
@@ -59,7 +56,7 @@ class Clerk:
         job = Job._restore(
             claim.id, claim.kind, b"", 0, 0, 0, 0, Status.PENDING, 0, None, None, None
         )
-        delivery = Delivery(token, job, None, False, losses=claim.losses)
+        delivery = Delivery(token, job, None, False, claim.losses)
         self._log(
             delivery, logging.ERROR, "job %s (%s) cannot be read: %s", claim.id, claim.kind, err
         )
@@ -83,14 +80,18 @@ class Clerk:
             None if delay_s is None else (delivery.started_at or 0.0) + delivery.seconds + delay_s,
         )  # fmt: skip
 
+    @property
+    def tells_all(self) -> bool:
+        """Whether jobs that are done are worth a line in the log."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def log_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         """One line for each run that ended."""
         if outcome.status is Status.DONE:
-            if self._logger.isEnabledFor(logging.DEBUG):
-                self._log(
-                    delivery, logging.DEBUG, "job %s (%s) done in %.1f ms",
-                    delivery.id, delivery.kind, delivery.seconds * 1000,
-                )  # fmt: skip
+            self._log(
+                delivery, logging.DEBUG, "job %s (%s) done in %.1f ms",
+                delivery.id, delivery.kind, delivery.seconds * 1000,
+            )  # fmt: skip
         elif outcome.status is Status.PENDING:
             self._log(
                 delivery, logging.WARNING, "job %s (%s) attempt %d is tried again in %g s: %s",

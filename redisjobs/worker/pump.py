@@ -8,7 +8,6 @@ is the order of things, and what happens when Redis does not answer.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -21,6 +20,7 @@ from redisjobs.operations.membership import unregister
 from redisjobs.operations.operation import Operation, join
 from redisjobs.operations.settle import MOST_OUTCOMES, settle
 from redisjobs.patience import LineError
+from redisjobs.states import Status
 from redisjobs.transport import Line, drive
 from redisjobs.worker.agenda import LINGER_S, STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
@@ -195,33 +195,42 @@ class Pump:
 
     def _collect(self) -> None:
         """Takes over what the crew has ended."""
-        around, counts = self._around, Counter[str]()
-        ended = around.crew.ended
+        ended, clerk, held = self._around.crew.ended, self._around.clerk, self._held
+        ghosts, keeps_done, tells_all = (
+            self._standing.ghosts, self._agenda.keeps_done, clerk.tells_all
+        )  # fmt: skip
+        if ended:
+            self._agenda.something_ended()
+        counts: dict[str, int] = {}
         while ended:
             delivery = ended.popleft()
             outcome = delivery.outcome
             assert outcome is not None  # the crew sets it before
-            if self._standing.ghosts.pop(delivery.name, None) is not None:
+            if ghosts and ghosts.pop(delivery.name, None) is not None:
                 self._agenda.look_at_all()  # its next run was passed over for this one's sake
-            if outcome.status is None:
-                kept = self._held.give_back(delivery)
+            status = outcome.status
+            if status is None:
+                kept = held.give_back(delivery)
             else:
-                counts[delivery.kind] += 1
-                settlement = around.clerk.settlement(
-                    delivery, outcome, keeps_done=self._agenda.keeps_done
+                kind = delivery.kind
+                counts[kind] = counts.get(kind, 0) + 1
+                kept = held.ended(
+                    delivery, clerk.settlement(delivery, outcome, keeps_done=keeps_done)
                 )
-                kept = self._held.ended(delivery, settlement)
-            if kept:
-                around.clerk.log_outcome(delivery, outcome)
-            elif delivery.started_at is not None:
-                around.clerk.log_lost(delivery)
-            self._agenda.something_ended()
+            if not kept:
+                if delivery.started_at is not None:
+                    clerk.log_lost(delivery)
+            elif tells_all or status is not Status.DONE:
+                clerk.log_outcome(delivery, outcome)
         self._pace.ended(counts, time.monotonic())
 
     def _exchange(self) -> bool:
         """Settles and claims, in one round trip. False: there was nothing to say."""
         around, now = self._around, time.monotonic()
-        settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
+        settlements = [
+            one if one.due_at is None else one.at(now)
+            for one in self._held.unsettled[:MOST_OUTCOMES]
+        ]
         request = self._claim_request(now, along=bool(settlements))
         plenty = around.crew.waiting > around.crew.low_water
         if settlements and request is None and plenty and now - self._exchanged_at < LINGER_S:

@@ -210,8 +210,13 @@ def _settle(keys: Sequence[bytes], words: Sequence[Any]) -> AskSettle:
     at = 2
     for _ in range(int(words[0])):
         letter, kind, count = text(words[at]), text(words[at + 1]), int(words[at + 3])
-        at += 4
+        common = text(words[at + 4])
+        at += 5
         for _ in range(count):
+            if common:
+                outcomes.append(Outcome(text(words[at]), kind, letter, int(common), 0, b""))
+                at += 1
+                continue
             delivery, attempts, delay_us, body = words[at : at + 4]
             outcomes.append(
                 Outcome(text(delivery), kind, letter, int(attempts), int(delay_us), raw(body))
