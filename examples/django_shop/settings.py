@@ -14,6 +14,8 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("SHOP_DATABASE", "shop.sqlite3"),
         "CONN_MAX_AGE": 60,
+        # SQLite only: jobs that write at the same time wait for each other, and do not fail.
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

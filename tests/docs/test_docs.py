@@ -140,6 +140,11 @@ def test_a_file_that_is_shown_is_shown_as_it_is(page: Path) -> None:
     assert text == refreshed(text), f"{page.name} is behind: run `python -m scripts.shown`"
 
 
+def test_code_that_is_not_run_is_on_two_pages_only() -> None:
+    pages = [page.name for page in PAGES if any(b.language == "py" for b in blocks(page))]
+    assert pages == ["coming-from.md", "reference.md"]
+
+
 def test_code_for_other_libraries_is_python_at_least() -> None:
     shown = [b.text for b in blocks(ROOT / "docs" / "coming-from.md") if b.language == "py"]
     assert len(shown) > 30  # four libraries, ten things
