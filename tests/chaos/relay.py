@@ -25,6 +25,7 @@ class Relay:
 
     Attributes:
         delay_s: how much later each part arrives, either way.
+        held_back: how many parts had to wait, since it was made.
         lost_replies: the probability with which a reply is dropped, and its connection with it.
     """
 
@@ -36,6 +37,7 @@ class Relay:
         self._is_down = False
         self._flowing = threading.Event()
         self._flowing.set()
+        self.held_back = 0
         self.delay_s = self.lost_replies = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -133,7 +135,10 @@ class Relay:
             while data := source.recv(CHUNK):
                 if self.delay_s:
                     time.sleep(self.delay_s)
-                self._flowing.wait()
+                if not self._flowing.is_set():
+                    with self._lock:
+                        self.held_back += 1
+                    self._flowing.wait()
                 if replies and self.lost_replies and self._chance.random() < self.lost_replies:
                     break
                 sink.sendall(data)
