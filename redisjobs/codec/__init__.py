@@ -1,7 +1,9 @@
 """Arguments and results as plain msgpack: no pickle, no names of classes, nothing that runs code.
 
 What comes back as what is said by annotations. One that allows a value which would not come back as
-itself refuses it at the producer.
+itself, of the same type and equal, refuses it at the producer. (What `==` does not see is not kept:
+the `fold` of a datetime without a zone, the name of a `datetime.timezone`,
+which fields of a pydantic model were set.)
 
 | annotation | travels as |
 |---|---|

@@ -110,13 +110,14 @@ def same(one: object, other: object) -> bool:
     if is_dataclass(one):
         names = [field.name for field in fields(one) if field.compare]
         return all(same(getattr(one, name), getattr(other, name)) for name in names)
-    if hasattr(one, "__pydantic_fields__"):
-        return same(vars(one), vars(other)) and same(_extra(one), _extra(other))
+    if hasattr(one, "__pydantic_validator__"):
+        return same(_parts_of_model(one), _parts_of_model(other))
     return bool(one == other) or bool(one != one and other != other)  # NaN is not
 
 
-def _extra(model: object) -> object:
-    return getattr(model, "__pydantic_extra__", None)
+def _parts_of_model(model: object) -> list[object]:
+    parts = ("__dict__", "__pydantic_extra__", "__pydantic_private__")
+    return [getattr(model, part, None) for part in parts]
 
 
 def check_depth(wire: object) -> None:

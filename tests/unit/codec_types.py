@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import TypeAliasType
 
 UserId = NewType("UserId", int)
+Prices = TypeAliasType("Prices", dict[str, Decimal])  # as `type Prices = …` makes
 Pair = namedtuple("Pair", "left right")  # one without annotations
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -183,6 +185,7 @@ TRAVELLERS: list[tuple[Any, list[Any]]] = [
     (Literal[1, "a", None], [1, "a", None]),
     (Literal[Colour.RED], [Colour.RED]),
     (UserId, [7]),
+    (Prices, [{"a": Decimal("1.0")}]),
     (Annotated[int, "of age"], [7]),
     (Line, [Line("a", Decimal("1.10"), 2)]),
     (Order, [Order(id=AN_ID, placed=NOON, lines=[Line("a", Decimal(1))], colour=Colour.RED)]),
@@ -193,6 +196,7 @@ TRAVELLERS: list[tuple[Any, list[Any]]] = [
     (Movie, [Movie(title="M"), Movie(title="M", seen=date(2024, 1, 1))]),
     (Person, [Person(name="a", born=date(2000, 1, 1), tags={"x"}, nickName="b")]),
     (Person, [Person(name="a", born=date(2000, 1, 1), money=Decimal("1.10"))]),
+    (Person, [Person(name="a", born=date(2000, 1, 1), weight=float("nan"))]),
     (list[Person] | None, [[Person(name="a", born=date(2000, 1, 1))]]),
     (Strict, [Strict(id=AN_ID, at=NOON, pair=(1, "a"))]),
     (Address, [Address("a", date(2000, 1, 1))]),

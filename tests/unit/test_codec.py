@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 import socket
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
@@ -101,6 +102,21 @@ class Lossy(BaseModel):
     @field_serializer("a")
     def rounded(self, value: Decimal) -> str:
         return f"{value:.1f}"
+
+
+class Absent(enum.Enum):
+    UNKNOWN = None
+
+
+class Private(BaseModel):
+    a: int = 0
+    _seen: int = 0
+
+
+def with_private() -> Private:
+    model = Private()
+    model._seen = 1
+    return model
 
 
 @dataclass
@@ -212,6 +228,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (First | Second, Second(1), "would come back as .*First"),
     (int | str, 1.5, r"must be int \| str, not float"),
     (types.Line | None, types.Line("a", 1), r"\.price: it must be Decimal"),  # type: ignore[arg-type]
+    (Absent | None, Absent.UNKNOWN, "would come back as None"),
     (Optional[int], "x", "must be int"),  # noqa: UP045 - people write it
     (types.Order, types.Order(id=types.AN_ID, placed="x"), r"\.placed: it must be datetime"),  # type: ignore[arg-type]
     (types.Movie, {"title": "M", "more": 1}, "has no field 'more'"),
@@ -221,6 +238,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Seeded, Seeded(1), "made again from what travels"),
     (Base, Derived(), "must be .*Base, not .*Derived"),
     (Lossy, Lossy(a=Decimal("1.25")), "would not come back as itself"),
+    (Private, with_private(), "would not come back as itself"),
     (types.Person, types.Cat("a"), "must be .*Person"),
 ]
 
