@@ -52,7 +52,7 @@ class Table:
         now = datetime.now(UTC)
         cells = [[_for_people(value, now) for value in row] for row in self.rows]
         table = RichTable(
-            title=self.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+            title=Text(self.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
             pad_edge=False, show_edge=False,
         )  # fmt: skip
         whole = self._kept_whole(cells, width)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgpack
 import pytest
 
-from redisjobs import Job
+from redisjobs import Job, Registry, Worker
 from tests.cli.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -60,6 +60,22 @@ def test_the_arguments_of_a_task(queue: RedisQueue, run: Run) -> None:
     assert msgpack.unpackb(stored(queue, "a").payload) == [["a@b", 5], {"subject": "x"}]
     run("enqueue", "mail", "--id", "b", "--args", "[1]")
     assert msgpack.unpackb(stored(queue, "b").payload) == [[1], {}]
+
+
+def test_a_task_takes_such_arguments(queue: RedisQueue, run: Run) -> None:
+    registry = Registry()
+
+    @registry.task("add")
+    def add(first: int, *, second: datetime) -> str:
+        return f"{first} {second:%Y}"
+
+    words = ["--args", "[1]", "--kwargs", '{"second": "2030-01-31T08:00:00Z"}']
+    assert run("enqueue", "add", "--id", "a", *words).exit_code == 0
+    Worker(queue, registry).run(burst=True)
+    job = stored(queue, "a")
+    assert job.last_error is None
+    assert add.result(job) == "1 2030"
+    assert "'1 2030'" in run("jobs", "show", "a").stdout
 
 
 @pytest.mark.parametrize(

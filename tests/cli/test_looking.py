@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -135,6 +136,19 @@ def test_stats_on_a_terminal_are_a_table(filled: RedisQueue, run: Run, enter: En
     assert "a-host-with-a-rather-long-name.example.org:42:00ff" in "".join(
         line.split(" ", 1)[0] for line in workers
     )
+
+
+@pytest.mark.parametrize("command", ["stats", "check"])
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(
+    own_server: OwnServer, command: str
+) -> None:
+    url, name = own_server().url, "[/bold]mails"
+    with contextlib.closing(RedisQueue.from_url(url, name)) as queue:
+        queue.enqueue(Job("[red]"))
+    seen = Run(url, name).on_a_terminal(command)
+    assert seen.exit_code == 0
+    assert ("Jobs in queue " if command == "stats" else "check ") + name in seen.output
+    assert ("[red]" in seen.output) is (command == "stats")
 
 
 @pytest.mark.parametrize("shape", [[], ["--json"]])
