@@ -1,46 +1,28 @@
-"""Connections of our own to the server that a user's client speaks to: blocking ones, and where it
-is an asyncio client, asyncio ones too.
+"""The server that a user's client speaks to: how to connect to it, what it is called in messages,
+and what its errors mean.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+import redis.asyncio.sentinel
+import redis.sentinel
 
+from redisjobs.connections import Connections
 from redisjobs.errors import ConfigurationError
 from redisjobs.patience import LineError
+from redisjobs.sentinel import NoPrimaryError, Sentinels
+from redisjobs.sentinel_url import SCHEMES, SentinelUrl
 
 OLDEST_SERVER = (6, 2)
 _DATABASE = re.compile(r"/?\d*")
-
-# What redis-py hands to connections for its own pools, and would act on behind our back.
-_POOL_BUSINESS = (
-    "maint_notifications_config",
-    "maint_notifications_pool_handler",
-    "oss_cluster_maint_notifications_handler",
-    "orig_host_address",
-    "orig_socket_timeout",
-    "orig_socket_connect_timeout",
-    "event_dispatcher",
-    "himport_registry",
-)
-
-# What a blocking connection is made with in place of an asyncio one, and what means something else
-# to it.
-_BLOCKING = {
-    redis.asyncio.Connection: redis.Connection,
-    redis.asyncio.SSLConnection: redis.SSLConnection,
-    redis.asyncio.UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
-}
-_ASYNC_ONLY = ("parser_class", "encoder_class", "redis_connect_func")
 
 
 class Address:
@@ -64,17 +46,11 @@ class Address:
                 "the Redis client has decode_responses=True, which would corrupt payloads:"
                 " make it without"
             )
-        self._connection_class = pool.connection_class
-        self._is_async = is_async
-        self._settings = {
-            **{name: value for name, value in settings.items() if name not in _POOL_BUSINESS},
-            "retry": Retry(NoBackoff(), 0),
-            "retry_on_timeout": False,
-            "retry_on_error": [],
-            "health_check_interval": 0,
-            "protocol": 2,
-        }
-        self.name = _name_of(settings, pool)
+        self._connections = Connections(pool, is_async=is_async)
+        self._sentinels = (
+            Sentinels(pool, is_async=is_async) if hasattr(pool, "sentinel_manager") else None
+        )
+        self.name = _name_of(settings, self._sentinels)
         self.checked = False  # whether the server was seen to be new enough
 
     def connection(self, timeout_s: float) -> Any:
@@ -82,27 +58,53 @@ class Address:
         most `timeout_s`.
 
         Raises:
+            LineError: Sentinels were asked, and name no primary.
             ConfigurationError: the client is an asyncio one whose kind of connection has no
-                blocking counterpart.
+                blocking counterpart, or the Sentinels do not know the service.
         """
-        settings = self._settings | _time_limits(timeout_s)
-        if not self._is_async:
-            return self._connection_class(**settings)
-        blocking = _BLOCKING.get(self._connection_class)
-        if blocking is None:
-            raise ConfigurationError(
-                f"a worker needs blocking connections, and {self._connection_class.__name__} has"
-                " no counterpart among them: give it a RedisQueue"
-            )
-        for name in _ASYNC_ONLY:
-            settings.pop(name, None)
-        return blocking(**settings)
+        if self._sentinels is None:
+            return self._connections.blocking(timeout_s)
+        with self._no_primary_told():
+            found = self._sentinels.primary(timeout_s)
+        return self._connections.blocking(timeout_s, host=found.host, port=found.port)
 
-    def async_connection(self, timeout_s: float) -> Any:
+    async def async_connection(self, timeout_s: float) -> Any:
         """An asyncio connection, with the same limits. Only of an asyncio client's server."""
-        return self._connection_class(
-            **self._settings | _time_limits(timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
-        )
+        if self._sentinels is None:
+            return self._connections.asyncio(timeout_s)
+        with self._no_primary_told():
+            found = await self._sentinels.primary_async(timeout_s)
+        return self._connections.asyncio(timeout_s, host=found.host, port=found.port)
+
+    @contextmanager
+    def _no_primary_told(self) -> Iterator[None]:
+        try:
+            yield
+        except NoPrimaryError as err:
+            what = "there is no primary" if err.is_awaited else "no Sentinel can be reached"
+            raise LineError(
+                f"Redis at {self.name}: {what} ({_without_secrets(str(err))})",
+                sent=False,
+                awaits_failover=err.is_awaited,
+            ) from None
+
+    @property
+    def questions(self) -> tuple[tuple[str, ...], ...]:
+        """What a server is asked once it is connected to. Not each user may ask it."""
+        version = () if self.checked else (("INFO", "server"),)
+        return version if self._sentinels is None else (*version, ("ROLE",))
+
+    def heed(self, question: Sequence[str], answer: Any) -> None:
+        """Looks at what the server answered; None, if it was not permitted.
+
+        Raises:
+            ConfigurationError: the server is too old.
+            LineError: it is not the primary that the Sentinels said it was.
+        """
+        if question[0] == "INFO":
+            self.check_version(bytes(answer or b""))
+        elif answer and bytes(answer[0]) != b"master":
+            raise self.unavailable(ConnectionError("it is the primary no more"), sent=False)
 
     def check_version(self, info: bytes) -> None:
         """Looks at what `INFO server` said; nothing, if it was not permitted.
@@ -126,17 +128,17 @@ class Address:
             else "cannot be reached"
         )
         reason = _without_secrets(str(err)) or type(err).__name__
-        return LineError(f"Redis at {self.name}: {what} ({reason})", sent=sent)
+        return LineError(
+            f"Redis at {self.name}: {what} ({reason})",
+            sent=sent,
+            awaits_failover=self._sentinels is not None,
+        )
 
     def refused(self, err: BaseException) -> ConfigurationError:
         """The error of a server that answered with an error while the connection was made."""
         return ConfigurationError(
             f"Redis at {self.name} refuses the connection: {_without_secrets(str(err))}"
         )
-
-
-def _time_limits(timeout_s: float) -> dict[str, float]:
-    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
 
 
 def _wrong_client(client: object, *, is_async: bool) -> str:
@@ -162,14 +164,14 @@ def _without_secrets(message: str) -> str:
     return re.sub(r",? with args beginning with.*", "", message, flags=re.DOTALL)
 
 
-def _name_of(settings: Mapping[str, Any], pool: Any) -> str:
+def _name_of(settings: Mapping[str, Any], sentinels: Sentinels | None) -> str:
     """Host and port, or the socket's path, for messages. Never the URL: it may hold the
     password.
     """
     if path := settings.get("path"):
         return str(path)
-    if service := getattr(pool, "service_name", None):
-        return f"Sentinel service {service}"
+    if sentinels is not None:
+        return f"Sentinel service {sentinels.service}"
     return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
 
@@ -180,17 +182,17 @@ def client_from_url(url: object) -> redis.Redis:
         ConfigurationError: it cannot be read. The message does not quote it: it may hold a
             password.
     """
-    client: redis.Redis = _made_from_url(redis.Redis, url)
+    client: redis.Redis = _made_from_url(redis, url)
     return client
 
 
 def async_client_from_url(url: object) -> redis.asyncio.Redis:
     """As `client_from_url`, an asyncio one."""
-    client: redis.asyncio.Redis = _made_from_url(redis.asyncio.Redis, url)
+    client: redis.asyncio.Redis = _made_from_url(redis.asyncio, url)
     return client
 
 
-def _made_from_url(client_class: Any, url: object) -> Any:
+def _made_from_url(library: Any, url: object) -> Any:
     if not isinstance(url, str):
         raise ConfigurationError(f"the Redis URL must be a str, not {type(url).__name__}")
     if not url.strip():
@@ -202,13 +204,16 @@ def _made_from_url(client_class: Any, url: object) -> Any:
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss") and not _DATABASE.fullmatch(parts.path):
             raise ValueError("the database is no number")
-        return client_class.from_url(url)
+        if parts.scheme in SCHEMES:
+            return SentinelUrl.read(url).client(library.sentinel)
+        return library.Redis.from_url(url)
     except Exception as err:  # noqa: BLE001 - whatever a wrong URL makes redis-py raise
         # Without the cause: redis-py shows a password that contains "/" as the port.
         raise ConfigurationError(
             "the Redis URL cannot be read: it should look like"
-            " redis://[[user]:password@]host:port/0, rediss://… or unix:///path (a password needs"
-            f" its special characters escaped as %XX; {type(err).__name__})"
+            " redis://[[user]:password@]host:port/0, rediss://…, unix:///path or"
+            " redis+sentinel://host:26379,host:26379/service (a password needs its special"
+            f" characters escaped as %XX; {type(err).__name__})"
         ) from None
 
 
@@ -217,5 +222,6 @@ def _refuse_split_password(url: str) -> None:
     takes them for the port of another server.
     """
     parts = urlsplit(url)
-    if parts.scheme in ("redis", "rediss") and "@" in parts.path + parts.fragment:
+    schemes = ("redis", "rediss", *SCHEMES)
+    if parts.scheme in schemes and "@" in parts.path + parts.fragment:
         raise ValueError("the host ends within the password")

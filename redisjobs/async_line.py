@@ -15,7 +15,7 @@ from redisjobs.errors import RedisJobsError
 from redisjobs.operations.library import Library
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import LineError
-from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
+from redisjobs.wire import errors_of_ours, exchanging, not_now, pack
 
 T = TypeVar("T")
 
@@ -42,7 +42,8 @@ class AsyncLine:
             ConfigurationError: it refuses the credentials, or is too old.
         """
         if self._connection is None:
-            connection = self._address.async_connection(self.timeout_s)
+            with _cancellation_heeded():
+                connection = await self._address.async_connection(self.timeout_s)
             try:
                 with _cancellation_heeded():
                     await connection.connect()
@@ -67,14 +68,13 @@ class AsyncLine:
         return self._connection
 
     async def _check_server(self, connection: Any) -> None:
-        if self._address.checked:
-            return
-        await connection.send_command("INFO", "server")
-        try:
-            info = await connection.read_response(disable_decoding=True)
-        except ResponseError:  # not permitted, or a fake without it: the scripts will tell
-            info = b""
-        self._address.check_version(bytes(info))
+        for question in self._address.questions:
+            await connection.send_command(*question)
+            try:
+                answer = await connection.read_response(disable_decoding=True)
+            except ResponseError:  # not permitted, or a fake without it: the scripts will tell
+                answer = None
+            self._address.heed(question, answer)
 
     def close(self) -> None:
         """Closes the connection, without waiting: a task that is being cancelled may not wait for
@@ -109,10 +109,9 @@ class AsyncLine:
                 packed = exchange.send(await self._round_trip(packed))
         except StopIteration as end:
             replies: list[Any] = end.value
-        for reply in replies:
-            if isinstance(reply, NOT_NOW):
-                self.close()
-                raise self._address.unavailable(reply, sent=len(replies) > 1)
+        if refusal := not_now(replies):
+            self.close()
+            raise self._address.unavailable(refusal.error, sent=refusal.in_part)
         return replies
 
     async def _round_trip(self, packed: list[bytes]) -> list[Any]:

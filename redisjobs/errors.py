@@ -109,6 +109,37 @@ class QueueUnavailableError(RedisJobsError):
     """Redis cannot be reached."""
 
 
+class NotReplicatedError(QueueUnavailableError):
+    """Jobs are stored, but fewer replicas than `min_replicas` had them in time. They will run
+    unless the primary is lost before it has passed them on.
+
+    Attributes:
+        ids: the jobs.
+        replicas: how many had them.
+    """
+
+    def __init__(
+        self, ids: Iterable[str], queue: str, replicas: int, wanted: int, timeout_s: float
+    ) -> None:
+        self.ids = tuple(ids)
+        self.replicas = replicas
+        self._facts = queue, wanted, timeout_s
+        super().__init__(self.ids, queue, replicas, wanted, timeout_s)
+
+    def _message(self) -> str:
+        queue, wanted, timeout_s = self._facts
+        named = ", ".join(repr(name) for name in self.ids[:NAMED_IDS])
+        more = len(self.ids) - NAMED_IDS
+        if more > 0:
+            named += f" and {more:,} more"
+        jobs = f"job {named} is" if len(self.ids) == 1 else f"jobs {named} are"
+        return (
+            f"{jobs} stored in queue {queue!r}, but only {self.replicas} of {wanted} replicas had"
+            f" them within {timeout_s:g} s: a loss of the primary could take them back; to be"
+            " certain enqueue them again under the same ids: JobExistsError says they are there"
+        )
+
+
 class QueueFullError(RedisJobsError):
     """The server is at its `maxmemory` and takes no more jobs."""
 

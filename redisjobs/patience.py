@@ -14,19 +14,21 @@ TIMEOUT_S = 10.0
 # remembered.
 REPEAT_FOR_S = 20.0
 # A call that cannot have reached the server is tried again only this long: a caller should not hang
-# when Redis is down.
+# when Redis is down. Where Sentinels are at work it is repeated as long as any: a failover is worth
+# the wait, and takes longer than this.
 CONNECT_FOR_S = 3.0
 BETWEEN_TRIES = wait_random_exponential(multiplier=0.02, max=1.0)
 
 
 class LineError(QueueUnavailableError):
     """The server cannot be reached. `sent`: whether what was asked may have been carried out all
-    the same.
+    the same; `awaits_failover`: whether Sentinels are about to name another server.
     """
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, awaits_failover: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.awaits_failover = awaits_failover
 
 
 class Patience:
@@ -39,17 +41,20 @@ class Patience:
     def __init__(self, *, repeatable: bool) -> None:
         self._repeatable = repeatable
         self._maybe_done = False
+        self._awaits_failover = False
 
     def tries_again_after(self, err: BaseException) -> bool:
         """Whether another try does no harm after this error."""
         if not isinstance(err, LineError):
             return False
         self._maybe_done = self._maybe_done or err.sent
+        self._awaits_failover = err.awaits_failover
         return self._repeatable or not err.sent
 
     def is_over(self, state: RetryCallState) -> bool:
         """Whether it was tried for long enough."""
-        limit_s = REPEAT_FOR_S if self._maybe_done else CONNECT_FOR_S
+        for_long = self._maybe_done or self._awaits_failover
+        limit_s = REPEAT_FOR_S if for_long else CONNECT_FOR_S
         return (state.seconds_since_start or 0.0) >= limit_s
 
     def terms(self) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class RedisQueue(QueueBase["redis.Redis"]):
         failed_limit: how many of these are kept for each kind and status.
         max_payload: the largest payload that `enqueue` takes, in bytes.
         max_result: the largest result that a worker over this queue stores, in bytes.
+        min_replicas: `enqueue` returns only when so many replicas have the jobs; 0 asks for none.
+        min_replicas_timeout: seconds (or a timedelta) that this may take, up to 5.
 
     Raises:
         ConfigurationError: a setting, the name or the client cannot be used.
@@ -77,6 +79,8 @@ class RedisQueue(QueueBase["redis.Redis"]):
             JobExistsError: some ids exist (`.ids`).
             InvalidJobError: a job that cannot be stored, an id twice, or too many in one call.
             QueueUnavailableError: Redis could not be reached.
+            NotReplicatedError: the jobs are stored, but fewer than `min_replicas` replicas have
+                them.
             QueueFullError: Redis is at its memory limit.
         """
         if not jobs:

@@ -10,7 +10,7 @@ from redisjobs.address import Address
 from redisjobs.batches import encode_batch
 from redisjobs.job import Job
 from redisjobs.keys import Keys
-from redisjobs.operations.enqueue import enqueue
+from redisjobs.operations.enqueue import enqueue, replicated
 from redisjobs.operations.operation import Operation
 from redisjobs.producers import Lanes, Ticket
 from redisjobs.settings import (
@@ -18,6 +18,8 @@ from redisjobs.settings import (
     FAILED_RETENTION,
     MAX_PAYLOAD,
     MAX_RESULT,
+    MIN_REPLICAS,
+    MIN_REPLICAS_TIMEOUT_S,
     RETENTION,
     RETENTION_LIMIT,
     QueueSettings,
@@ -42,6 +44,8 @@ class QueueKeywords(TypedDict, total=False):
     failed_limit: int
     max_payload: int
     max_result: int
+    min_replicas: int
+    min_replicas_timeout: float | timedelta
 
 
 class QueueBase(Generic[Client]):
@@ -58,10 +62,13 @@ class QueueBase(Generic[Client]):
         failed_limit: int = FAILED_LIMIT,
         max_payload: int = MAX_PAYLOAD,
         max_result: int = MAX_RESULT,
+        min_replicas: int = MIN_REPLICAS,
+        min_replicas_timeout: float | timedelta = MIN_REPLICAS_TIMEOUT_S,
     ) -> None:
         self.settings = QueueSettings.of(
-            retention, retention_limit, failed_retention, failed_limit, max_payload, max_result
-        )
+            retention, retention_limit, failed_retention, failed_limit, max_payload, max_result,
+            min_replicas, min_replicas_timeout,
+        )  # fmt: skip
         self.keys = Keys(name)
         self.address = self._connect(client)
         self._lanes = Lanes()
@@ -69,7 +76,8 @@ class QueueBase(Generic[Client]):
     @classmethod
     def from_url(cls, url: str, name: str = "default", **settings: Unpack[QueueKeywords]) -> Self:
         """A queue on the server at this URL: `redis://[[user]:password@]host:port/0`, `rediss://…`
-        or `unix:///path`.
+        (TLS), `unix:///path`, or `redis+sentinel://[[user]:password@]host:26379,host:26379/service`
+        where Sentinels name the primary.
 
         Raises:
             ConfigurationError: the URL cannot be read, or a setting cannot be used.
@@ -99,8 +107,18 @@ class QueueBase(Generic[Client]):
 
     def _enqueueing(
         self, jobs: Sequence[Job], ticket: Ticket
-    ) -> tuple[Enqueued, Callable[[], Operation[None]]]:
+    ) -> tuple[Enqueued, Callable[[], Operation[Any]]]:
         """What a call will have stored, and what makes its operation for each try."""
-        encoded = encode_batch(jobs, ticket.mark, self.settings.max_payload)
+        settings = self.settings
+        encoded = encode_batch(jobs, ticket.mark, settings.max_payload)
         created = Enqueued(tuple(job.id for job in encoded))
-        return created, lambda: enqueue(self.keys, ticket.producer, ticket.number, encoded)
+
+        def store() -> Operation[bool]:
+            return enqueue(self.keys, ticket.producer, ticket.number, encoded)
+
+        if not settings.min_replicas:
+            return created, store
+        return created, lambda: replicated(
+            self.keys, store(), created.created,
+            settings.min_replicas, settings.min_replicas_timeout_ms,
+        )  # fmt: skip

@@ -32,6 +32,11 @@ FAILED_RETENTION = DefaultSeconds(DEFAULT_FAILED_RETENTION_S)
 FAILED_LIMIT = DefaultCount(DEFAULT_FAILED_LIMIT)
 MAX_PAYLOAD = DEFAULT_MAX_PAYLOAD
 MAX_RESULT = DEFAULT_MAX_RESULT
+MIN_REPLICAS = 0
+MIN_REPLICAS_TIMEOUT_S = 1.0
+
+# The server answers by then, well before the connection's own wait for a reply ends.
+_LONGEST_REPLICATION_S = 5.0
 
 # A thousand years: what is longer than that would not fit a script's microseconds.
 _LONGEST_S = 1000 * 366 * 86400.0
@@ -40,12 +45,15 @@ _LONGEST_S = 1000 * 366 * 86400.0
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
     """`to_store`: what was given explicitly and workers write to `meta`, by its name there;
-    durations in microseconds.
+    durations in microseconds. `min_replicas`: how many replicas must have what is enqueued, and how
+    long that may take.
     """
 
     to_store: dict[str, int]
     max_payload: int
     max_result: int
+    min_replicas: int
+    min_replicas_timeout_ms: int
 
     @classmethod
     def of(
@@ -56,6 +64,8 @@ class QueueSettings:
         failed_limit: int,
         max_payload: int,
         max_result: int,
+        min_replicas: int,
+        min_replicas_timeout: float | timedelta,
     ) -> QueueSettings:
         """Checks what a queue was made with.
 
@@ -74,7 +84,23 @@ class QueueSettings:
             for (name, number), value in zip(given.items(), values, strict=True)
             if not isinstance(value, DefaultSeconds | DefaultCount)
         }
-        return cls(to_store, _count("max_payload", max_payload), _count("max_result", max_result))
+        return cls(
+            to_store,
+            _count("max_payload", max_payload),
+            _count("max_result", max_result),
+            _count("min_replicas", min_replicas),
+            _replication_ms(min_replicas_timeout),
+        )
+
+
+def _replication_ms(value: object) -> int:
+    microseconds = _microseconds("min_replicas_timeout", value)
+    if not 1000 <= microseconds <= _LONGEST_REPLICATION_S * 1e6:  # to WAIT, 0 is for ever
+        raise ConfigurationError(
+            f"min_replicas_timeout must be from 0.001 to {_LONGEST_REPLICATION_S:g} seconds,"
+            f" not {value!r}"
+        )
+    return microseconds // 1000
 
 
 def _microseconds(name: str, value: object) -> int:

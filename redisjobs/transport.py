@@ -23,7 +23,7 @@ from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import TIMEOUT_S, LineError, Patience
 from redisjobs.waiting import Ask, Hear, Listen, Pause, Step, Waiting
-from redisjobs.wire import NOT_NOW, errors_of_ours, exchanging, pack
+from redisjobs.wire import errors_of_ours, exchanging, not_now, pack
 
 T = TypeVar("T")
 
@@ -79,14 +79,13 @@ class Line:
         return self._connection
 
     def _check_server(self, connection: Any) -> None:
-        if self._address.checked:
-            return
-        connection.send_command("INFO", "server")
-        try:
-            info = connection.read_response(disable_decoding=True)
-        except ResponseError:  # not permitted, or a fake without it: the scripts will tell
-            info = b""
-        self._address.check_version(bytes(info))
+        for question in self._address.questions:
+            connection.send_command(*question)
+            try:
+                answer = connection.read_response(disable_decoding=True)
+            except ResponseError:  # not permitted, or a fake without it: the scripts will tell
+                answer = None
+            self._address.heed(question, answer)
 
     def close(self) -> None:
         """Closes the connection. The next exchange opens another."""
@@ -123,10 +122,9 @@ class Line:
                 packed = exchange.send(self._round_trip(packed))
         except StopIteration as end:
             replies: list[Any] = end.value
-        for reply in replies:
-            if isinstance(reply, NOT_NOW):
-                self.close()
-                raise self._address.unavailable(reply, sent=len(replies) > 1)
+        if refusal := not_now(replies):
+            self.close()
+            raise self._address.unavailable(refusal.error, sent=refusal.in_part)
         return replies
 
     def begin_pop(self, keys: Sequence[bytes]) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import hiredis
 from redis.exceptions import (
@@ -28,7 +29,29 @@ T = TypeVar("T")
 Exchange: TypeAlias = Generator[list[bytes], list[Any], T]
 
 # The server is not the primary (any more), or not ready: another connection may find another one.
-NOT_NOW = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_NOT_NOW = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+# Codes that redis-py has no class for, or that older servers put behind words of their own. The
+# last is a primary that has too few replicas, as after a failover.
+_NOT_NOW_CODES = re.compile(r"(?:^|\W)(?:READONLY|MASTERDOWN|NOREPLICAS) ")
+# How the words of a command begin that waits for replicas.
+_WAIT = ("WAIT",)
+
+
+class Refusal(NamedTuple):
+    """`in_part`: other calls of the same round trip may have been carried out."""
+
+    error: Exception
+    in_part: bool
+
+
+def not_now(replies: Sequence[Any]) -> Refusal | None:
+    """Whether a server refused calls that it, or another one, may soon carry out."""
+    for reply in replies:
+        if isinstance(reply, _NOT_NOW) or (
+            isinstance(reply, ResponseError) and _NOT_NOW_CODES.search(str(reply))
+        ):
+            return Refusal(reply, any(not isinstance(one, Exception) for one in replies))
+    return None
 
 
 def pack(words: Sequence[Argument]) -> bytes:
@@ -39,13 +62,16 @@ def pack(words: Sequence[Argument]) -> bytes:
 
 def exchanging(calls: Calls, library: Library) -> Exchange[list[Any]]:
     """One round trip. Scripts that the server does not know are sent whole, in a second one that
-    repeats nothing else.
+    repeats nothing else, but for a WAIT behind them: it had nothing to wait for.
     """
     replies = yield [pack(_words(call, library)) for call in calls]
-    forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-    if forgotten:
-        again = yield [pack(_words(calls[place], library, whole=True)) for place in forgotten]
-        for place, reply in zip(forgotten, again, strict=True):
+    again: list[int] = []
+    for place, (call, reply) in enumerate(zip(calls, replies, strict=True)):
+        if isinstance(reply, NoScriptError) or (again and call.arguments[:1] == _WAIT):
+            again.append(place)
+    if again:
+        whole = [pack(_words(calls[place], library, whole=True)) for place in again]
+        for place, reply in zip(again, (yield whole), strict=True):
             replies[place] = reply
     return replies
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from redisjobs.errors import InvalidJobError, JobExistsError
+from redisjobs.errors import InvalidJobError, JobExistsError, NotReplicatedError
 from redisjobs.keys import SCHEMA_VERSION, Keys
-from redisjobs.operations.operation import Argument, Call, Operation, reply_of
+from redisjobs.operations.operation import Argument, Call, Operation, command, reply_of
 from redisjobs.operations.refusals import names, newer_schema, readable_kind
 from redisjobs.record import EncodedJob
 
 
-def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) -> Operation[None]:
+def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) -> Operation[bool]:
     """Stores these jobs as call `number` of this producer. To repeat it with the same number does
-    no harm.
+    no harm. Returns whether this try did it, and no earlier one.
 
     Raises:
         JobExistsError: some ids exist; nothing was written.
@@ -45,12 +45,37 @@ def enqueue(keys: Keys, producer: str, number: int, jobs: Sequence[EncodedJob]) 
         )
         code, *rest = reply_of(replies)
         if code in (b"ok", b"again"):
-            return
+            return bool(code == b"ok")
         if code == b"exists":
             raise JobExistsError(names(rest), keys.name)
         if code == b"schema":
             raise newer_schema(keys, rest[0])
         finished_kinds = sorted({*finished_kinds, *_readable(rest)})
+
+
+def replicated(
+    keys: Keys, enqueueing: Operation[bool], ids: Sequence[str], replicas: int, timeout_ms: int
+) -> Operation[None]:
+    """An enqueue that waits, in the same round trip, until so many replicas have its jobs.
+
+    Raises:
+        NotReplicatedError: they have not, in time. The jobs are stored.
+    """
+    waiting = command("WAIT", replicas, timeout_ms)
+    stored_now, reached = True, 0
+    try:
+        calls = next(enqueueing)
+        while True:
+            *replies, reached = yield (*calls, waiting)
+            calls = enqueueing.send(replies)
+    except StopIteration as end:
+        stored_now = end.value
+    if not stored_now:
+        # A WAIT is only for what its own connection has written, and this was another one. What is
+        # published goes to the replicas, too, also where there is no memory left.
+        _, reached = yield (command("PUBLISH", keys.end_of(""), b""), waiting)
+    if reply_of((reached,)) < replicas:
+        raise NotReplicatedError(ids, keys.name, reached, replicas, timeout_ms / 1000)
 
 
 def _readable(kinds: Iterable[bytes]) -> Iterator[str]:

@@ -1,0 +1,110 @@
+"""How connections of our own are made with the settings of a user's client: blocking ones, and
+where it is an asyncio client, asyncio ones too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from redisjobs.errors import ConfigurationError
+
+# What redis-py hands to connections for its own pools, and would act on behind our back.
+_POOL_BUSINESS = (
+    "connection_pool",
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "oss_cluster_maint_notifications_handler",
+    "orig_host_address",
+    "orig_socket_timeout",
+    "orig_socket_connect_timeout",
+    "event_dispatcher",
+    "himport_registry",
+)
+
+# A connection of a Sentinel's pool asks its pool where the primary is, with that pool's patience:
+# ours are told where to connect.
+_TOLD = {
+    redis.sentinel.SentinelManagedConnection: redis.Connection,
+    redis.sentinel.SentinelManagedSSLConnection: redis.SSLConnection,
+    redis.asyncio.sentinel.SentinelManagedConnection: redis.asyncio.Connection,
+    redis.asyncio.sentinel.SentinelManagedSSLConnection: redis.asyncio.SSLConnection,
+}
+
+# What a blocking connection is made with in place of an asyncio one, and what means something else
+# to it.
+_BLOCKING = {
+    redis.asyncio.Connection: redis.Connection,
+    redis.asyncio.SSLConnection: redis.SSLConnection,
+    redis.asyncio.UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
+}
+_ASYNC_ONLY = ("parser_class", "encoder_class", "redis_connect_func")
+
+
+class Connections:
+    """Makes connections as this pool would, without its retries; none is opened yet.
+
+    Args:
+        pool: of a `redis.Redis`, or with `is_async` of a `redis.asyncio.Redis`.
+
+    Raises:
+        ConfigurationError: connections of its class cannot be told where to connect.
+    """
+
+    def __init__(self, pool: Any, *, is_async: bool) -> None:
+        if "connection_pool" in pool.connection_kwargs and pool.connection_class not in _TOLD:
+            raise ConfigurationError(
+                f"the Redis client connects to Sentinels by {pool.connection_class.__name__}:"
+                " give it a connection class of redis.sentinel, or no class at all"
+            )
+        self._class = _TOLD.get(pool.connection_class, pool.connection_class)
+        self._is_async = is_async
+        self._settings = {
+            **{
+                name: value
+                for name, value in pool.connection_kwargs.items()
+                if name not in _POOL_BUSINESS
+            },
+            "retry_on_timeout": False,
+            "retry_on_error": [],
+            "health_check_interval": 0,
+            "protocol": 2,
+        }
+
+    def blocking(self, timeout_s: float, **where: Any) -> Any:
+        """A blocking connection whose connecting, sending and receiving each take at most
+        `timeout_s`; `where` has the host and port, if they are not those of the client.
+
+        Raises:
+            ConfigurationError: the client is an asyncio one whose kind of connection has no
+                blocking counterpart.
+        """
+        settings = self._settings | _time_limits(timeout_s) | where
+        settings["retry"] = Retry(NoBackoff(), 0)
+        if not self._is_async:
+            return self._class(**settings)
+        blocking = _BLOCKING.get(self._class)
+        if blocking is None:
+            raise ConfigurationError(
+                f"a worker needs blocking connections, and {self._class.__name__} has"
+                " no counterpart among them: give it a RedisQueue"
+            )
+        for name in _ASYNC_ONLY:
+            settings.pop(name, None)
+        return blocking(**settings)
+
+    def asyncio(self, timeout_s: float, **where: Any) -> Any:
+        """An asyncio connection, with the same limits. Only of an asyncio client's server."""
+        settings = self._settings | _time_limits(timeout_s) | where
+        return self._class(**settings | {"retry": AsyncRetry(NoBackoff(), 0)})
+
+
+def _time_limits(timeout_s: float) -> dict[str, float]:
+    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}

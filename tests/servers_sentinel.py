@@ -1,0 +1,185 @@
+"""A primary, two replicas and three Sentinels on loopback ports, for the tests of failovers."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections import Counter
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import redis
+
+from redisjobs.embedded import EmbeddedServer
+from tests.waiting import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SERVICE = "shop"
+WHERE_FROM = "no redis-sentinel is on PATH (Debian: apt-get install redis-sentinel)"
+START_S = 20.0
+# What Sentinels do by a timer, and how often in milliseconds they are to do it here.
+_PERIODS = ("info-period", "publish-period", "ping-period", "ask-period")
+_PERIOD_MS = 100
+
+
+def executable() -> Path | None:
+    """Sentinel's program, if there is one."""
+    found = shutil.which("redis-sentinel")
+    return Path(found) if found else None
+
+
+class Sentinel:
+    """One Sentinel, in a process of its own."""
+
+    def __init__(self, folder: Path, primary_port: int, lines: Sequence[str] = ()) -> None:
+        self.port = _free_port()
+        config = folder / f"{self.port}.conf"
+        config.write_text(
+            "\n".join(
+                [
+                    "bind 127.0.0.1",
+                    f"port {self.port}",
+                    f"dir {folder}",
+                    f"logfile {folder}/{self.port}.log",
+                    f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} 2",
+                    f"sentinel down-after-milliseconds {SERVICE} 500",
+                    f"sentinel failover-timeout {SERVICE} 1000",
+                    *lines,
+                    "",
+                ]
+            ),
+            encoding="utf-8",
+        )
+        program = executable()
+        assert program is not None
+        self.process = subprocess.Popen([program, config], stdout=subprocess.DEVNULL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Fleet:
+    """The servers and Sentinels, once the Sentinels know all of them and one another.
+
+    Args:
+        password: of the servers; sentinel_password: of the Sentinels. "" for none.
+    """
+
+    def __init__(self, *, password: str = "", sentinel_password: str = "") -> None:
+        self.password, self.sentinel_password = password, sentinel_password
+        self._stack = ExitStack()
+        try:
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            self.servers = [self._server()]
+            first_port = port_of(self.servers[0])
+            self.servers += [self._server(replicaof=f"127.0.0.1 {first_port}") for _ in range(2)]
+            lines = [f"sentinel auth-pass {SERVICE} {password}"] if password else []
+            if sentinel_password:
+                lines.append(f"requirepass {sentinel_password}")
+            for server in self.servers if password else ():
+                with redis.Redis(port=port_of(server)) as client:
+                    client.config_set("masterauth", password)
+                    client.config_set("requirepass", password)
+            self.sentinels = [
+                self._stack.enter_context(Sentinel(folder, first_port, lines)) for _ in range(3)
+            ]
+            self._wait_until_complete()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _server(self, **options: str) -> EmbeddedServer:
+        options |= {"repl-diskless-sync-delay": "0"}
+        return self._stack.enter_context(EmbeddedServer(tcp=True, options=options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def hosts(self) -> str:
+        """The Sentinels, as a URL names them."""
+        return ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+
+    @property
+    def url(self) -> str:
+        """The service's URL."""
+        credentials = f":{self.password}@" if self.password else ""
+        query = f"?sentinel_password={self.sentinel_password}" if self.sentinel_password else ""
+        return f"redis+sentinel://{credentials}{self.hosts}/{SERVICE}/0{query}"
+
+    def client_of(self, server: EmbeddedServer) -> redis.Redis:
+        """A client of one server."""
+        return redis.Redis(port=port_of(server), password=self.password or None)
+
+    def ask(self, sentinel: Sentinel, *words: str) -> Any:
+        """What this Sentinel says."""
+        password = self.sentinel_password or None
+        with redis.Redis(port=sentinel.port, password=password) as client:
+            return client.execute_command("SENTINEL", *words)
+
+    @property
+    def primary(self) -> EmbeddedServer:
+        """The one that most Sentinels name."""
+        named = Counter(
+            int(self.ask(sentinel, "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+            for sentinel in self.sentinels
+        )
+        (port, _), *_ = named.most_common(1)
+        return next(server for server in self.servers if port_of(server) == port)
+
+    def _wait_until_complete(self) -> None:
+        deadline = Deadline(START_S)
+        for sentinel in self.sentinels:
+            deadline.until(partial(self._answers, sentinel), "a Sentinel answers")
+            for period in _PERIODS:  # else they would look only every other second
+                self.ask(sentinel, "DEBUG", period, str(_PERIOD_MS))
+        for sentinel in self.sentinels:
+            deadline.until(partial(self._knows_all, sentinel), "a Sentinel knows all the others")
+
+    def _answers(self, sentinel: Sentinel) -> bool:
+        with suppress(redis.ConnectionError):
+            return bool(self.ask(sentinel, "MASTERS"))
+        return False
+
+    def _knows_all(self, sentinel: Sentinel) -> bool:
+        primary = _fields(self.ask(sentinel, "MASTER", SERVICE))
+        replicas = [_fields(one) for one in self.ask(sentinel, "REPLICAS", SERVICE)]
+        return (
+            primary["flags"] == "master"
+            and primary["num-other-sentinels"] == "2"
+            and [one["flags"] for one in replicas] == ["slave", "slave"]
+        )
+
+
+def port_of(server: EmbeddedServer) -> int:
+    """Where it listens."""
+    port = urlsplit(server.url).port
+    assert port is not None
+    return port
+
+
+def _fields(reply: Any) -> dict[str, str]:
+    """Of a reply that is a map with the newer protocol."""
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {name.decode(): value.decode() for name, value in pairs}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
