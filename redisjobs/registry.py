@@ -32,7 +32,7 @@ class HandlerSource:
 class Handlers:
     """The handlers of a worker by kind. Kinds are only added, from any thread.
 
-    It needs no lock: each method comes to one operation on one dict, and those are atomic.
+    It needs no lock: each kind is added by one operation on one dict, and those are atomic.
     """
 
     def __init__(self, handlers: Mapping[str, SyncHandler | AsyncHandler] | None = None) -> None:

@@ -27,7 +27,11 @@ class Registry(Handlers):
         """Makes a Task of the function that it decorates, plain or `async def`.
 
         A first parameter annotated `Context` gets the run's context. The annotations of the others,
-        and of the result, say as what these come back.
+        and of the result, say as what these come back: None, bool, int (of 64 bits), float, str,
+        bytes, datetimes, Decimal, UUID, Path, Enum, Literal, dataclasses, NamedTuple, TypedDict,
+        pydantic models, and lists, sets, tuples, dicts and unions of these. Where there is no
+        annotation, or Any, only plain values pass: the first six, and lists and dicts of them.
+        What would not come back as itself is refused by `Task.job`.
 
         Raises:
             InvalidJobError: no job can have this kind.
