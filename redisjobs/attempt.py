@@ -8,6 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from types import CoroutineType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from redisjobs.context import CancelReason, Context, running_context
@@ -70,33 +71,35 @@ def run(
 async def run_async(
     fn: AsyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
 ) -> Outcome:
-    """Awaits `fn(ctx, job)` and tells what came of it.
+    """Awaits `fn(ctx, job)` and tells what came of it. Cancels it when the context is.
 
     Raises nothing that `fn` raises, also no SystemExit or KeyboardInterrupt: they would end the
     event loop. A cancellation of the task that runs it ends here, as an outcome, too.
     """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
+    with _cancelled_with(ctx):
+        return await run_in_task(fn, ctx, job, floor, max_result)
+
+
+async def run_in_task(
+    fn: AsyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
+) -> Outcome:
+    """As `run_async`, for a caller that cancels the task itself."""
+    if ctx.cancelled:
+        return _cancelled_before(ctx, floor)
     before = running_context.set(ctx)
     try:
-        with _cancelled_with(ctx):
-            return await _awaited(fn, ctx, job, floor, max_result)
-    finally:
-        # A coroutine that is thrown away unfinished is closed outside of the context of its task.
-        with suppress(ValueError):
-            running_context.reset(before)
-
-
-async def _awaited(
-    fn: AsyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None
-) -> Outcome:
-    try:
         awaitable: object = fn(ctx, job)
-        if not inspect.isawaitable(awaitable):
+        if type(awaitable) is not CoroutineType and not inspect.isawaitable(awaitable):
             return _not_awaitable(awaitable)
         result = await awaitable
     except BaseException as err:  # noqa: BLE001 - what ends a handler must not end the loop
         return outcome_of_exception(err, ctx, floor)
+    finally:
+        with suppress(ValueError):
+            # A coroutine that is thrown away unfinished is closed outside of its task's context.
+            running_context.reset(before)
     if result is None:
         return _DONE_WITHOUT_RESULT
     return _outcome_of_result(result, max_result)

@@ -19,14 +19,16 @@ from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
-from redisjobs.attempt import Outcome, run, run_async
+from redisjobs.attempt import Outcome, run, run_in_task
 from redisjobs.context import CancelReason, Context
 from redisjobs.states import Status
 from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.loop import HandlerLoop, Loop
+from redisjobs.worker.loop import STARTS_AT_ONCE, HandlerLoop, Loop
 from redisjobs.worker.wakeup import Wakeup
 
 GIVEN_BACK = Outcome(None)
+# How long the loop begins handlers before it does something else.
+_TURN_S = 0.005
 
 _LOGGER = logging.getLogger("redisjobs.worker")
 
@@ -68,7 +70,7 @@ class Crew:
         self._short_of_threads = False
         self._new_loop = new_loop
         self._loop: Loop | None = None
-        self._loop_kicked = False
+        self._loop_kicked = self._driving = False
         self.closed = False
         self.ended: deque[Delivery] = deque()
         self.low_water = 0
@@ -106,6 +108,8 @@ class Crew:
         delivery.cancelled = reason
         if delivery.context is not None:
             delivery.context.cancel(reason)
+        if delivery.is_async and self._loop is not None:
+            self._loop.call(_cancel_task, delivery)
 
     def close(self, timeout_s: float) -> None:
         """Ends the threads that are parked, and the loop. A thread in a handler is a daemon, and
@@ -178,11 +182,6 @@ class Crew:
         self._short_of_threads = False
         return member
 
-    def _begin_on_loop(self, delivery: Delivery) -> None:
-        assert self._loop is not None  # add() made it
-        delivery.task = task = self._loop.start(self._run_async(delivery))
-        task.add_done_callback(partial(self._task_is_over, delivery))
-
     def _end(self, delivery: Delivery, outcome: Outcome) -> None:
         if delivery.cancelled is not None and outcome.status is Status.PENDING:
             # Cancelled in the instant before its handler was called: that is no attempt.
@@ -225,7 +224,7 @@ class Crew:
             else:
                 # The slot goes to the loop with it.
                 assert self._loop is not None  # add() made it
-                self._loop.call(self._begin_on_loop, given)
+                self._loop.call(self._begin_given, given)
                 try:
                     self._slots.pop()
                 except IndexError:
@@ -257,16 +256,40 @@ class Crew:
     # On the loop's thread.
 
     def _take_on_loop(self) -> None:
-        self._loop_kicked = False
-        while self._line:
-            try:
-                self._slots.pop()
-            except IndexError:
-                return
-            if not self._begin_next():
-                self._slots.append(None)
-                if self._short_of_threads:
+        """Begins what is in the line while there are slots, and lets others of the loop have their
+        turn now and then: handlers that wait for nothing end in here.
+        """
+        self._loop_kicked, self._driving = False, True
+        turn_ends = time.monotonic() + _TURN_S
+        try:
+            while time.monotonic() < turn_ends:
+                try:
+                    self._slots.pop()
+                except IndexError:
                     return
+                if not self._begin_next():
+                    self._slots.append(None)
+                    if self._short_of_threads:
+                        return
+                    break
+        finally:
+            self._driving = False
+        self.kick()
+
+    def _begin_given(self, delivery: Delivery) -> None:
+        """What a member found in the line, with its slot."""
+        self._driving = True
+        try:
+            self._begin_on_loop(delivery)
+        finally:
+            self._driving = False
+        self.kick()
+
+    def _begin_on_loop(self, delivery: Delivery) -> None:
+        assert self._loop is not None  # add() made it
+        delivery.task = task = self._loop.start(self._run_async(delivery))
+        if not STARTS_AT_ONCE:
+            task.add_done_callback(partial(self._task_is_over, delivery))
 
     def _begin_next(self) -> bool:
         """With a slot: hands it to the first delivery of the line. False: there is none, or no
@@ -290,7 +313,7 @@ class Crew:
         terms = self._terms
         if self._may_begin(delivery):
             assert delivery.context is not None
-            outcome = await run_async(
+            outcome = await run_in_task(
                 delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
             )
             assert delivery.started_at is not None
@@ -301,17 +324,22 @@ class Crew:
         self._pass_slot_on()
 
     def _pass_slot_on(self) -> None:
-        if not self._begin_next():
-            self._slots.append(None)
-            self.kick()
+        self._slots.append(None)
+        if not self._driving:  # else who drives goes on with it
+            self._take_on_loop()
 
     def _task_is_over(self, delivery: Delivery, _: asyncio.Task[None]) -> None:
-        """A task that is cancelled before its first step never runs: by a handler that cancels all
-        tasks of its loop, as some do to clean up.
+        """Where a task does not start at once, one that is cancelled before its first step never
+        runs: by a handler that cancels all tasks of its loop, as some do to clean up.
         """
         if delivery.outcome is None and not self.closed:
             self._end(delivery, GIVEN_BACK)
             self._pass_slot_on()
+
+
+def _cancel_task(delivery: Delivery) -> None:
+    if delivery.task is not None and delivery.outcome is None:
+        delivery.task.cancel()
 
 
 class _Member:

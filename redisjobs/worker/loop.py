@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+
+# Whether a task runs until it first waits for something where it is made.
+STARTS_AT_ONCE = sys.version_info >= (3, 12)
 
 _LOGGER = logging.getLogger("redisjobs.worker")
 
@@ -72,10 +76,7 @@ class HandlerLoop:
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts a task. On the loop's thread only."""
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return _started(coroutine, self._loop, self._tasks)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Runs a coroutine on the loop and waits for it, from another thread."""
@@ -102,10 +103,7 @@ class CallersLoop:
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """As `HandlerLoop.start`."""
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return _started(coroutine, self._loop, self._tasks)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """As `HandlerLoop.run`."""
@@ -118,3 +116,20 @@ class CallersLoop:
     def _cancel_all(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
+
+
+def _started(
+    coroutine: Coroutine[Any, Any, None],
+    loop: asyncio.AbstractEventLoop,
+    tasks: set[asyncio.Task[None]],
+) -> asyncio.Task[None]:
+    """A task, which is kept in `tasks` until it is done: a loop alone does not keep it."""
+    if sys.version_info >= (3, 12):
+        task = asyncio.Task(coroutine, loop=loop, eager_start=True)
+        if task.done():
+            return task
+    else:
+        task = loop.create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
