@@ -61,7 +61,7 @@ def duration_of_at_least(
         except ValueError as err:
             raise click.BadParameter(str(err)) from None
         if not least_s <= seconds < _LONGEST_S:
-            raise click.BadParameter(f"{value} must be {least_s:g} s or more, but not for ever")
+            raise click.BadParameter(f"{value!r} is not from {least_s:g} s to {_LONGEST_S:g} s")
         return seconds
 
     return callback
