@@ -45,7 +45,8 @@ class Signature:
         """The arguments of a payload, fit for the function."""
         if payload == NO_ARGUMENTS and self._decoding.needs_nothing:
             return (), {}
-        return self._decoding.convert(*unpack_arguments(payload))
+        args, kwargs = unpack_arguments(payload)
+        return self._decoding.convert(args, kwargs)
 
     def encode_result(self, value: Any) -> bytes | None:
         """What a job's result is to be; None for None."""

@@ -154,7 +154,7 @@ class Task(HandlerSource, Generic[CallParams, CallResult, JobParams, Result]):
             args, kwargs = signature.decode_arguments(job.payload)
         except Misfit as err:
             raise self._invalid(err, job) from err
-        return ((ctx, *args) if signature.takes_context else args), kwargs
+        return (ctx, *args) if signature.takes_context else args, kwargs
 
     def _encoded(self, value: object, job: Job) -> bytes | None:
         """What the function returned, as the result of a job."""
