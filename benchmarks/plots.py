@@ -38,10 +38,15 @@ def draw(plot: Plot, rows: Rows, path: Path) -> None:
     from matplotlib import pyplot
 
     shown = {name: row for name, row in rows.items() if not plot.rows or name.startswith(plot.rows)}
-    count = len(plot.metrics)
+    metrics = {
+        name: title
+        for name, title in plot.metrics.items()
+        if any(name in row for row in shown.values())
+    } or dict(plot.metrics)
+    count = len(metrics)
     height = 3.2 if plot.over else max(1.6, 0.32 * len(shown) + 0.9)
     figure, panels = pyplot.subplots(1, count, figsize=(4.6 * count, height), squeeze=False)
-    for panel, (metric, title) in zip(panels[0], plot.metrics.items(), strict=True):
+    for panel, (metric, title) in zip(panels[0], metrics.items(), strict=True):
         (_lines if plot.over else _bars)(panel, plot, metric, shown)
         panel.set_title(title, fontsize=9)
         panel.tick_params(labelsize=8)
@@ -67,7 +72,7 @@ def _bars(panel: Any, plot: Plot, metric: str, rows: Rows) -> None:
         error_kw={"linewidth": 1, "ecolor": "#222222"},
     )
     panel.invert_yaxis()
-    if plot.log:
+    if plot.log and measured:
         panel.set_xscale("log")
 
 

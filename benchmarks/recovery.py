@@ -13,24 +13,25 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import redis
 
+from benchmarks.cpu import machine
+from benchmarks.processes import ROOT
+from benchmarks.waiting import wait_for
 from redisjobs import Job, RedisQueue
 from redisjobs.embedded import EmbeddedServer
 
-ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 60.0
+LOOK_EVERY_S = 0.001
 
 
 class Fleet(NamedTuple):
@@ -56,15 +57,6 @@ class Killed(NamedTuple):
 
     held: int
     seconds: float
-
-
-def wait_for(what: str, found: Callable[[], bool]) -> None:
-    """Asks every millisecond, and gives up naming what it waited for."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not found():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE_S:g} s in vain for {what}")
-        time.sleep(0.001)
 
 
 def begun(journal: Path) -> Iterator[tuple[str, float]]:
@@ -128,7 +120,7 @@ def run(fleet: Fleet, waiting: int) -> Killed:
                         again.setdefault(id, moment - killed_at)
                 return len(again) == len(held)
 
-            wait_for("the dead process's jobs to begin again", all_again)
+            wait_for("the dead process's jobs to begin again", all_again, LOOK_EVERY_S)
         return Killed(len(held), max(again.values(), default=0.0))
 
 
@@ -139,8 +131,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{options.waiting:,} jobs waiting; {machine}; load {os.getloadavg()[0]:.1f}")
+    about = machine()
+    print(f"{options.waiting:,} jobs waiting; {about}; load {os.getloadavg()[0]:.1f}")
     print(f"{'fleet':38} {'held':>5} {'min s':>7} {'median s':>9} {'max s':>7} {'promised':>9}")
     results = []
     for fleet in FLEETS:
@@ -154,7 +146,7 @@ def main() -> None:
         )
         results.append({"fleet": fleet.name, "runs": runs, "promised_s": fleet.bound_s})
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=2))
+        options.json.write_text(json.dumps({"machine": about, "results": results}, indent=2))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import redis
 
@@ -87,6 +88,18 @@ class Figures:
     def load(cls, path: Path) -> Figures:
         """What `--json` wrote."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def as_json(figures: Figures) -> str:
+    """What `Figures.load` reads, with the numbers of one row and metric on one line."""
+    rounded = {
+        row: {metric: [float(f"{value:.6g}") for value in values] for metric, values in of.items()}
+        for row, of in figures.rows.items()
+    }
+    text = json.dumps({**asdict(figures), "rows": rounded}, indent=1)
+    return (
+        re.sub(r"\[\s+([^\]]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+    )
 
 
 def number(value: float, digits: int) -> str:
@@ -168,8 +181,7 @@ def main(benchmark: Benchmark, arguments: Sequence[str] | None = None) -> Figure
     print(f"median (least to greatest) of {figures.runs} runs\n")
     print(aligned(table(figures, benchmark.metrics)))
     if asked.json:
-        content: dict[str, Any] = figures.__dict__
-        asked.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        asked.json.write_text(as_json(figures), encoding="utf-8")
     if asked.plot:
         if benchmark.plot is None:
             raise SystemExit(f"{benchmark.name} has no plot")

@@ -35,6 +35,8 @@ WORKERS = (1, 10, 100, 500)
 PROCESSES = (1, 2, 4, 8)
 SCHEDULED_PER_S = 100
 IDLE_S = 4.0
+SETTLE_S = 1.0
+LONG_S = 3.0
 CONCURRENCY = 10
 
 Rows = dict[str, dict[str, float]]
@@ -97,7 +99,7 @@ def _idle_and_due(options: Options, number: int) -> dict[str, float]:
         ours = Ours(served, handler="late", workers=number)
         with running(ours.command(), 1, journal.environ, Path(folder, "log")) as fleet:
             wait_for("all workers", lambda: len(ours.queue.stats().workers) == number, 0.2)
-            time.sleep(1.0)  # the first round of each is no idling
+            time.sleep(SETTLE_S)  # the first round of each is no idling
             row = _idling(served, fleet, number)
             return row | _coming_due(served, ours, journal)
 
@@ -121,8 +123,8 @@ def _idling(served: Served, fleet: Processes, number: int) -> dict[str, float]:
 
 def _coming_due(served: Served, ours: Ours, journal: Journal) -> dict[str, float]:
     """100 scheduled jobs a second come due; what storing them costs the server is not counted."""
-    jobs, lead_s = int(SCHEDULED_PER_S * IDLE_S), 1.0
-    first = time.time() + lead_s
+    jobs = int(SCHEDULED_PER_S * IDLE_S)
+    first = time.time() + SETTLE_S
     moments = [round(first + place / SCHEDULED_PER_S, 6) for place in range(jobs)]
     ours.queue.enqueue(
         *(Job("noop", stamped(due), run_at=datetime.fromtimestamp(due, UTC)) for due in moments)
@@ -143,7 +145,7 @@ def _coming_due(served: Served, ours: Ours, journal: Journal) -> dict[str, float
 
 def fairness(options: Options) -> Rows:
     """While a flood of one kind waits and is worked on, jobs of another kind come one by one."""
-    flood = max(1000, 25 * options.jobs)
+    flood = max(20_000, 25 * options.jobs)
     with serving(options.server) as served, tempfile.TemporaryDirectory() as folder:
         notes = Path(folder, "journal")
         notes.mkdir()
@@ -154,13 +156,14 @@ def fairness(options: Options) -> Rows:
         with running(ours.command(), 1, journal.environ, Path(folder, "log")):
             wait_for("the flood to run", lambda: journal.runs() > 0)
             load = ForeignLoad()
-            while probes < 50 and ours.queue.stats().kinds["flood"].ready > 5000:
+            while probes < 50 and ours.queue.stats().kinds["flood"].ready > flood // 100:
                 ours.queue.enqueue(Job("other", stamped(time.monotonic())))
                 probes += 1
                 time.sleep(random.uniform(0.01, 0.03))
             foreign, left = load.cores(), ours.queue.stats().kinds["flood"].ready
             wait_for("the probes to run", lambda: len(journal.values()) >= probes)
-        seen = percentiles(journal.values() or [0.0])
+        assert probes, "the flood was over too soon"
+        seen = percentiles(journal.values())
         row = {**seen, "waiting_after": left, "probes": probes, "foreign_cores": foreign}
         return {f"redisjobs, another kind beside a flood of {flood:,}": row}
 
@@ -180,7 +183,8 @@ def long_jobs(options: Options) -> Rows:
             wait_for("both workers", lambda: len(ours.queue.stats().workers) == 2)
             wait_for("the short ones to run", lambda: journal.runs() >= options.jobs // 4)
             load = ForeignLoad()
-            ours.queue.enqueue(*(Job("noop", stamped(time.monotonic())) for _ in range(2 * slots)))
+            payload = f"{time.monotonic():<20.7f}{LONG_S:<10}".encode()
+            ours.queue.enqueue(*(Job("noop", payload) for _ in range(2 * slots)))
             wait_for("the long ones to start", lambda: len(journal.values()) >= 2 * slots)
             row = {**percentiles(journal.values()), "foreign_cores": load.cores()}
     return {"redisjobs, long jobs on two workers": row}

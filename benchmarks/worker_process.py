@@ -23,7 +23,6 @@ from redisjobs import Context, Job, RedisQueue, Worker
 
 CPU_S = 0.001
 WAIT_S = 0.005
-LONG_S = 3.0
 MIX_COMPUTES = 0.2
 
 
@@ -126,10 +125,12 @@ async def late_async(_: Context, job: Job) -> None:
 
 
 def long(_: Context, job: Job) -> None:
-    """Notes how long ago the job was sent, then takes long, if it was sent at all."""
+    """Notes how long ago the job was sent, then takes the seconds that the payload names, if it was
+    sent with any.
+    """
     if job.payload[:1].isdigit():
         note(time.monotonic() - float(job.payload[:20]))
-        time.sleep(LONG_S)
+        time.sleep(float(job.payload[20:30]))
     else:
         ran()
 

@@ -27,7 +27,7 @@ function work() {
     runs += 1;
     if (job.data.p[0] !== 'x') values.push(seconds() - Number(job.data.p.slice(0, 20)));
     if (runs === 1) write();
-  }, { connection, concurrency: 100 });
+  }, { connection, concurrency: 500 });
   process.on('SIGTERM', async () => { await worker.close(); process.exit(0); });
 }
 

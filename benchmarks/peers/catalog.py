@@ -70,13 +70,13 @@ PEERS = (
     Peer(
         "mayu", "mayu (Rust core, prefetch 512)", ("mayu",),
         ("bin/mayu", "worker", "benchmarks.peers.mayu_peer:app", "--mode", "thread",
-         "--processes", "1", "--threads", "2", "--prefetch-multiplier", "512",
+         "--processes", "1", "--threads", "1", "--prefetch-multiplier", "512",
          "--log-level", "WARNING"),
         (("xlen", "mayu:{default}:stream"),), 1.0, python="3.13", two=True,
         environ={"MAYU_RESULT_TTL": "0"},
     ),
     Peer(
-        "bullmq", "BullMQ (Node, concurrency 100)", ("bullmq", "ioredis"),
+        "bullmq", "BullMQ (Node, concurrency 500)", ("bullmq", "ioredis"),
         ("node", "HERE/bullmq_peer.mjs", "work"),
         (("llen", "bull:peer:wait"), ("llen", "bull:peer:active")), 0.5, two=True,
     ),

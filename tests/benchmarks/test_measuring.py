@@ -1,0 +1,111 @@
+"""That each benchmark runs, and yields what its table shows. Nothing here is about how fast."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks import latency, memory, scale, scheduled, throughput, work
+from benchmarks.contender import Ours
+from benchmarks.drain import drain
+from benchmarks.peers import __main__ as peers
+from benchmarks.report import Benchmark, Options
+from benchmarks.servers import KINDS, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SERVER = next(kind for kind, executable in KINDS.items() if executable())
+OPTIONS = Options(runs=1, jobs=200, server=SERVER)
+
+
+def rows_of(benchmark: Benchmark, *only: str, **changes: Any) -> Mapping[str, Mapping[str, float]]:
+    """One run of some rows; each value has a column."""
+    rows = benchmark.run(replace(OPTIONS, only=only, **changes))
+    columns = {metric.name for metric in benchmark.metrics}
+    for name, row in rows.items():
+        assert columns & row.keys(), f"{name} has nothing to show"
+        assert all(value >= 0 for value in row.values()), (name, row)
+    return rows
+
+
+def test_throughput_yields_rates_costs_and_fractions() -> None:
+    rows = rows_of(throughput.BENCHMARK, "redisjobs, sync", "floor", "one job each", "one by one")
+    assert {"jobs_per_s", "worker_cpu_us", "redis_life_us", "bulk_per_s", "fraction"} <= set(
+        rows["redisjobs, sync"]
+    )
+    assert {"enqueue_per_s", "bare_per_s", "of_bare"} <= set(rows["redisjobs, one by one"])
+    assert len(rows) == 5
+
+
+def test_two_processes_share_a_drain() -> None:
+    rows = rows_of(throughput.BENCHMARK, "redisjobs, 2 processes, async", jobs=2000)
+    assert rows["redisjobs, 2 processes, async"]["jobs_per_s"] > 0
+
+
+def test_work_compares_with_what_slots_and_gil_permit() -> None:
+    rows = rows_of(work.BENCHMARK, "mix, async, processes: 1")
+    assert {"overhead_us", "of_ideal"} <= set(rows["redisjobs, mix, async, processes: 1"])
+
+
+def test_latency_measures_every_job() -> None:
+    rows = rows_of(latency.BENCHMARK, jobs=5)
+    assert set(rows) == {*latency.ROWS, "floor: push and blocking pop"}
+    assert all(row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in rows.values())
+
+
+def test_scheduled_jobs_are_late_and_never_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduled, "ROWS", {"redisjobs, spread": ("late", 0.2)})
+    rows = rows_of(scheduled.BENCHMARK, jobs=10)
+    assert rows["redisjobs, spread"]["least_ms"] >= 0
+
+
+def test_memory_is_explained_to_the_byte() -> None:
+    parts = ("hash_bytes", "payload_bytes", "envelope_bytes", "due_bytes", "rest_bytes")
+    rows = memory.BENCHMARK.run(replace(OPTIONS, only=(SERVER,), jobs=1000))
+    assert rows
+    for row in rows.values():
+        assert sum(row[part] for part in parts) == pytest.approx(row["bytes_per_job"])
+
+
+def test_scale_has_a_row_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "SIZES", (10_000, 80_000))
+    monkeypatch.setattr(scale, "KINDS", (2,))
+    monkeypatch.setattr(scale, "WORKERS", (2,))
+    monkeypatch.setattr(scale, "PROCESSES", (1,))
+    monkeypatch.setattr(scale, "IDLE_S", 0.2)
+    monkeypatch.setattr(scale, "SETTLE_S", 0.2)
+    monkeypatch.setattr(scale, "LONG_S", 0.1)
+    rows = rows_of(scale.BENCHMARK)
+    assert {
+        "redisjobs beside waiting: 10,000",
+        "redisjobs beside waiting: 80,000",
+        "redisjobs with kinds: 2",
+        "redisjobs with idle workers: 2",
+        "redisjobs with processes: 1",
+    } <= set(rows)
+    assert sum(name.startswith("redisjobs, another kind") for name in rows) == 1
+    assert rows["redisjobs, long jobs on two workers"]["max_ms"] > 0
+
+
+def test_our_own_row_among_the_peers() -> None:
+    rows = rows_of(peers.BENCHMARK, "redisjobs, prefetch=0")
+    assert {"jobs_per_s", "bytes_per_job"} <= set(rows["redisjobs, prefetch=0"])
+
+
+def test_a_drain_that_ran_a_job_too_many_has_no_figures() -> None:
+    with serving(SERVER) as served:
+        ours = Ours(served)
+        ours.fill(41)
+        with pytest.raises(AssertionError, match="40 jobs ran 41 times"):
+            drain(served, ours, 40)
+
+
+def test_what_is_left_behind_has_no_figures() -> None:
+    with serving(SERVER) as served:
+        ours = Ours(served)
+        ours.fill(3)
+        with pytest.raises(AssertionError, match="instead of 3 done"):
+            ours.verify(3)
