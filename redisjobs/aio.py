@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from redisjobs.async_dequeue import AsyncJobFunction
     from redisjobs.operations.inspect import CheckReport, Stats
     from redisjobs.operations.listing import JobPage
+    from redisjobs.operations.repair import RepairReport
 
 
 class AsyncRedisQueue(QueueBase["redis.asyncio.Redis"]):
@@ -137,6 +138,13 @@ class AsyncRedisQueue(QueueBase["redis.asyncio.Redis"]):
         from redisjobs.operations import inspect
 
         return await self.lines.run(lambda: inspect.check(self.keys))
+
+    async def repair(self, *, dry_run: bool = False) -> RepairReport:
+        """As `RedisQueue.repair`."""
+        from redisjobs.operations import repair
+
+        report = repair.RepairReport(dry_run=dry_run)
+        return await self.lines.run(lambda: repair.repair(self.keys, report))
 
     async def close(self) -> None:
         """Closes the idle connections of this event loop. The queue can still be used."""

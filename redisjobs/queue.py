@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from redisjobs.context import Context
     from redisjobs.operations.inspect import CheckReport, Stats
     from redisjobs.operations.listing import JobPage
+    from redisjobs.operations.repair import RepairReport
 
 __all__ = ["Enqueued", "JobQueue", "RedisQueue"]
 
@@ -193,6 +194,17 @@ class RedisQueue(QueueBase["redis.Redis"]):
         from redisjobs.operations import inspect
 
         return self.lines.run(lambda: inspect.check(self.keys))
+
+    def repair(self, *, dry_run: bool = False) -> RepairReport:
+        """Mends what an older bug, an eviction or a human hand broke, and says what it did. The
+        queue may be in use meanwhile.
+
+        `dry_run`: only say what would be done.
+        """
+        from redisjobs.operations import repair
+
+        report = repair.RepairReport(dry_run=dry_run)
+        return self.lines.run(lambda: repair.repair(self.keys, report))
 
     def close(self) -> None:
         """Closes the idle connections. The queue can still be used: it opens new ones."""

@@ -6,13 +6,20 @@ Each is judged by what was seen of it at one moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Call, Operation, command, reply_of
 from redisjobs.operations.scanning import Walk, all_names
-from redisjobs.operations.verdicts import CheckReport, KindFacts, on_kind, on_meta, on_worker, shown
+from redisjobs.operations.verdicts import (
+    CheckReport,
+    KindFacts,
+    Report,
+    on_kind,
+    on_meta,
+    on_worker,
+    shown,
+)
 from redisjobs.operations.workers import look_at_workers
 
 MOST_KEYS = 2000
@@ -36,7 +43,7 @@ class _Shapes:
             keys.worker_info: b"hash",
             keys.last_chance: b"hash",
             keys.workers: b"zset",
-            keys.prefix + b"waited": b"zset",
+            keys.waited: b"zset",
             keys.kinds: b"set",
         }
         self._stems = {
@@ -47,7 +54,7 @@ class _Shapes:
             keys.request(""): b"string",
             **dict.fromkeys(self.finished, b"zset"),
         }
-        self._expiring = (timekeeper, keys.request(""), keys.last_chance)
+        self._expiring = (timekeeper, keys.request(""), keys.last_chance, keys.waited)
 
     def type_of(self, key: bytes) -> bytes | None:
         """The type that this key should have. None: no queue has such a key."""
@@ -92,33 +99,57 @@ class Stored:
         kinds: all that were seen, listed or not.
         sets: keys of due and finished sets, with their kinds.
         lists: workers, registered or not, that have processing lists.
+        described: workers, registered or not, that worker-info has.
+        lasting: keys that should expire and do not.
+        wrong: sentences on single keys.
         is_readable: whether the keys are such that the rest can be examined.
     """
 
     kinds: list[bytes] = field(default_factory=list)
     sets: dict[bytes, bytes] = field(default_factory=dict)
     lists: list[bytes] = field(default_factory=list)
+    described: list[bytes] = field(default_factory=list)
+    lasting: list[bytes] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
     is_readable: bool = True
 
 
 def examine_keys(keys: Keys, report: CheckReport) -> Operation[Stored]:
     """Looks at every key of the queue, then at its kinds and its workers."""
-    stored = Stored()
-    yield from _examine_each_key(keys, stored, report)
+    stored = yield from survey(keys, report)
+    report.add(stored.wrong)
     if stored.is_readable:
-        replies = yield (command("HGETALL", keys.meta),)
-        flat = reply_of(replies)
-        report += on_meta(dict(zip(flat[::2], flat[1::2], strict=True)))
-        stored.is_readable = not report or not any(
-            one.startswith(("meta:", "schema:")) for one in report
-        )
+        wrong = yield from look_at_meta(keys)
+        report.add(wrong)
+        stored.is_readable = not wrong
     if stored.is_readable:
+        yield from find_kinds_and_workers(keys, stored, report)
         yield from _examine_kinds(keys, stored, report)
         yield from _examine_workers(keys, stored, report)
     return stored
 
 
-def _examine_each_key(keys: Keys, stored: Stored, report: CheckReport) -> Operation[None]:
+def look_at_meta(keys: Keys) -> Operation[list[str]]:
+    """What is wrong with `meta`, in sentences."""
+    replies = yield (command("HGETALL", keys.meta),)
+    flat = reply_of(replies)
+    return on_meta(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def find_kinds_and_workers(keys: Keys, stored: Stored, report: Report) -> Operation[None]:
+    """Adds the kinds and workers that are listed to those that have keys."""
+    listed = yield from all_names(Walk("SSCAN", keys.kinds), 1)
+    registered = yield from all_names(Walk("ZSCAN", keys.workers), 2)
+    stored.described = yield from all_names(Walk("HSCAN", keys.worker_info), 2)
+    stored.kinds = list(dict.fromkeys([*listed, *stored.kinds]))
+    stored.lists = list(dict.fromkeys([*registered, *stored.lists]))
+    report.note("kinds", len(stored.kinds))
+    report.note("workers", len({*stored.lists, *stored.described}))
+
+
+def survey(keys: Keys, report: Report) -> Operation[Stored]:
+    """Looks at every key of the queue by its name, its type and when it expires."""
+    stored = Stored()
     shapes = _Shapes(keys)
     kinds: dict[bytes, None] = {}
     lists: dict[bytes, None] = {}
@@ -131,12 +162,13 @@ def _examine_each_key(keys: Keys, stored: Stored, report: CheckReport) -> Operat
         seen.update(chunk)
         replies = yield tuple(command(word, key) for key in chunk for word in ("TYPE", "PTTL"))
         for place, key in enumerate(chunk):
-            verdict = shapes.verdict(
-                key, reply_of(replies, 2 * place), reply_of(replies, 2 * place + 1)
-            )
+            found, expiry_ms = reply_of(replies, 2 * place), reply_of(replies, 2 * place + 1)
+            verdict = shapes.verdict(key, found, expiry_ms)
             if verdict:
-                report.add([verdict])
+                stored.wrong.append(verdict)
                 stored.is_readable = stored.is_readable and not verdict.startswith("keys:")
+                if shapes.must_expire(key):
+                    stored.lasting.append(key)
             kind = shapes.kind_of(key)
             if kind is not None:
                 kinds[kind] = None
@@ -146,6 +178,7 @@ def _examine_each_key(keys: Keys, stored: Stored, report: CheckReport) -> Operat
                 lists[key[len(shapes.processing) :]] = None
     report.note("keys", len(seen))
     stored.kinds, stored.lists = list(kinds), list(lists)
+    return stored
 
 
 def _literally(name: bytes) -> bytes:
@@ -154,9 +187,6 @@ def _literally(name: bytes) -> bytes:
 
 
 def _examine_kinds(keys: Keys, stored: Stored, report: CheckReport) -> Operation[None]:
-    listed = yield from all_names(Walk("SSCAN", keys.kinds), 1)
-    stored.kinds = list(dict.fromkeys([*listed, *stored.kinds]))
-    report.note("kinds", len(stored.kinds))
     for first in range(0, len(stored.kinds), MOST_KINDS):
         part = stored.kinds[first : first + MOST_KINDS]
         stems = (*keys.of_kind("")[:2], *keys.all_finished(""))
@@ -172,11 +202,7 @@ def _examine_kinds(keys: Keys, stored: Stored, report: CheckReport) -> Operation
 
 
 def _examine_workers(keys: Keys, stored: Stored, report: CheckReport) -> Operation[None]:
-    registered = yield from all_names(Walk("ZSCAN", keys.workers), 2)
-    described = yield from all_names(Walk("HSCAN", keys.worker_info), 2)
-    stored.lists = list(dict.fromkeys([*registered, *stored.lists]))
-    every: Sequence[bytes] = list(dict.fromkeys([*stored.lists, *described]))
-    report.note("workers", len(every))
+    every = list(dict.fromkeys([*stored.lists, *stored.described]))
     seen = yield from look_at_workers(keys, every)
     anybody_lives = any((one.lease_left_us or 0) > 0 for one in seen)
     for one in seen:

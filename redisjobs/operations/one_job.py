@@ -7,6 +7,7 @@ from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
 from redisjobs.operations.refusals import readable_kind
+from redisjobs.operations.scanning import Walk, all_names
 from redisjobs.record import (
     UNREADABLE,
     decode_record,
@@ -52,8 +53,31 @@ def retry(keys: Keys, id: str) -> Operation[bool]:
 
 
 def delete(keys: Keys, id: str) -> Operation[bool]:
-    """Removes a job that waits or has ended. False: there is none, or it runs."""
-    return _of_kind(keys, "delete", id, [*_fixed(keys), keys.waited], slice(0, 4))
+    """Removes a job that waits or has ended, also where its record is damaged. False: there is
+    none, or it runs.
+    """
+    code, kind = yield from _answer(keys, "delete", id, [*_fixed(keys), keys.waited], slice(0, 4))
+    if code in (b"kind", b"damaged"):
+        return (yield from _delete_damaged(keys, id, kind))
+    return code == b"ok"
+
+
+def _delete_damaged(keys: Keys, id: str, kind: bytes) -> Operation[bool]:
+    """As `delete`, of a job that may wait or have ended as any kind. `kind`: read in its record."""
+    kinds = yield from all_names(Walk("SSCAN", keys.kinds), 1)
+    stems = (*keys.of_kind("")[:2], *keys.all_finished(""))
+    fixed = [keys.jobs, keys.state, keys.losses, keys.workers, keys.waited]
+    fixed += (stem + name for name in dict.fromkeys([*kinds, kind]) for stem in stems)
+    is_odd = int(readable_kind(kind) is None)
+    workers: list[bytes] = []
+    while True:
+        lists = [keys.processing("") + worker for worker in workers]
+        arguments: list[Argument] = [id, kind, is_odd, (len(fixed) - 5) // len(stems), *workers]
+        replies = yield (Call("delete_damaged", [*fixed, *lists], arguments),)
+        code, *workers_now = reply_of(replies)
+        if code != b"worker":
+            return bool(code == b"ok")
+        workers = workers_now
 
 
 def _fixed(keys: Keys) -> list[bytes]:
@@ -63,17 +87,25 @@ def _fixed(keys: Keys) -> list[bytes]:
 def _of_kind(
     keys: Keys, script: str, id: str, fixed: list[bytes], finished: slice, *more: Argument
 ) -> Operation[bool]:
-    """A script that learns the job's kind by its first call, and acts in its second with the keys
-    of that kind.
+    code, _ = yield from _answer(keys, script, id, fixed, finished, *more)
+    return code == b"ok"
+
+
+def _answer(
+    keys: Keys, script: str, id: str, fixed: list[bytes], finished: slice, *more: Argument
+) -> Operation[tuple[bytes, bytes]]:
+    """What a script answers that learns the job's kind by its first call, and acts in its second
+    with the keys of that kind: "kind" where no kind can have that name. Also the name.
     """
     of_kind: tuple[bytes, ...] = ()
     kind: str | None = ""
     while kind is not None:
         replies = yield (Call(script, [*fixed, *of_kind], [id, kind, *more]),)
         code, *values = reply_of(replies)
+        name = values[0] if values else b""
         if code != b"kind":
-            return bool(code == b"ok")
-        kind = readable_kind(values[0])
+            break
+        kind = readable_kind(name)
         if kind is not None:
             of_kind = (*keys.of_kind(kind)[:2], *keys.all_finished(kind)[finished])
-    return False
+    return code, name

@@ -10,37 +10,44 @@ from typing import NamedTuple
 
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.keys import FINISHED_STATUSES, SCHEMA_VERSION
+from redisjobs.operations.refusals import readable_kind
 from redisjobs.operations.workers import SeenWorker, read_info
 from redisjobs.record import decode_record, decode_state
 from redisjobs.states import STATE_OF_LETTER
 
 MOST_SENTENCES = 1000
+MOST_DIGITS_OF_TOKEN = 16  # with more it outgrows a double
 LEASES_UNTIL_LONG_LAPSED = 3
 # The lease of a worker that does not say how long its own is.
 ASSUMED_LEASE_MS = 15_000
 
-_NUMBERS_OF_META = (
-    b"schema", b"token",
-    b"retention_us", b"retention_limit", b"failed_retention_us", b"failed_limit",
-)  # fmt: skip
+SETTINGS_OF_META = (b"retention_us", b"retention_limit", b"failed_retention_us", b"failed_limit")
 
 
 class ReportFullError(Exception):
     """More is wrong than anybody would read."""
 
 
-class CheckReport(list[str]):
+class Report(list[str]):
+    """Sentences, and how many of what were looked at for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examined: dict[str, int] = {}
+        self._said: set[str] = set()
+
+    def note(self, what: str, number: int) -> None:
+        """Adds to what was examined."""
+        self.examined[what] = self.examined.get(what, 0) + number
+
+
+class CheckReport(Report):
     """The broken invariants, a sentence each; empty when the queue is sound.
 
     Attributes:
         examined: how many of what were looked at: keys, kinds, workers, held, jobs, waiting,
             finished, states, losses.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.examined: dict[str, int] = {}
-        self._said: set[str] = set()
 
     def add(self, sentences: Iterable[str]) -> None:
         """Adds sentences, each once.
@@ -55,10 +62,6 @@ class CheckReport(list[str]):
                 raise ReportFullError
             self._said.add(sentence)
             self.append(sentence)
-
-    def note(self, what: str, number: int) -> None:
-        """Adds to what was examined."""
-        self.examined[what] = self.examined.get(what, 0) + number
 
 
 def shown(name: bytes) -> str:
@@ -94,7 +97,7 @@ def on_job(facts: Facts) -> list[str]:
     state = STATE_OF_LETTER.get(facts.letter)
     if facts.kind is None:
         return _on_remains(facts)
-    if not facts.kind or (facts.letter and state is None):
+    if readable_kind(facts.kind) is None or (facts.letter and state is None):
         return []  # where it belongs cannot be told; that it cannot be read is said elsewhere
     job = f"job {shown(facts.id)} of kind {shown(facts.kind)}"
     if state is None or not state.terminal:
@@ -146,9 +149,10 @@ def _on_pending(job: str, places: Sequence[bytes], due: bytes) -> list[str]:
 def on_record(name: bytes, raw: bytes) -> list[str]:
     """Whether a record can be read."""
     try:
-        if decode_record(raw).kind:
+        kind = decode_record(raw).kind
+        if readable_kind(kind.encode()) is not None:
             return []
-        reason = "it names no kind"
+        reason = f"it names {kind!r}, which no kind can be" if kind else "it names no kind"
     except (InvalidJobError, IncompatibleQueueError) as err:
         reason = str(err)
     return [f"records: the record of job {shown(name)} is unusable: {reason}"]
@@ -173,7 +177,7 @@ def on_losses(name: bytes, raw: bytes) -> list[str]:
 def on_delivery(place: bytes, delivery: bytes) -> list[str]:
     """Whether an entry of a processing list is a token and an id."""
     token, _, name = delivery.partition(b":")
-    if token.isdigit() and name:
+    if token.isdigit() and len(token) <= MOST_DIGITS_OF_TOKEN and name:
         return []
     return [
         (
@@ -183,11 +187,23 @@ def on_delivery(place: bytes, delivery: bytes) -> list[str]:
     ]
 
 
+def on_token(counter: int, greatest: int) -> list[str]:
+    """Whether a token was given that the counter has not reached yet: it was set back."""
+    if greatest <= counter:
+        return []
+    return [
+        (
+            f"tokens: the counter is at {counter:,}, but token {greatest:,} is in a processing"
+            " list: later deliveries would have lower tokens than earlier ones"
+        )
+    ]
+
+
 def on_meta(meta: Mapping[bytes, bytes]) -> list[str]:
     """Whether the numbers that scripts rely on are there to be used."""
     found = [
         f"meta: {name.decode()} is {shown(meta[name])}, which is no whole number"
-        for name in _NUMBERS_OF_META
+        for name in (b"schema", b"token", *SETTINGS_OF_META)
         if name in meta and not meta[name].isdigit()
     ]
     schema = meta.get(b"schema", b"")
@@ -202,7 +218,8 @@ def on_meta(meta: Mapping[bytes, bytes]) -> list[str]:
 class KindFacts(NamedTuple):
     """What is stored of one kind.
 
-    `kept` and `totals`: per finished status, in the order of FINISHED_STATUSES.
+    `kept` and `totals`: per finished status, in the order of FINISHED_STATUSES; then the total of
+    retries.
     """
 
     kind: bytes
@@ -223,8 +240,9 @@ def on_kind(facts: KindFacts) -> Iterator[str]:
         yield f"I8: {_listed(sets)} stays behind: kinds does not have {shown(facts.kind)}"
     if facts.has_bell and not facts.has_due:
         yield f"I8: {_listed([b'bell:' + facts.kind])} stays behind: no job of its kind waits"
-    for status, kept, total in zip(FINISHED_STATUSES, facts.kept, facts.totals, strict=True):
-        field = f"{status.lower()}:{_listed([facts.kind])}"
+    outcomes = [*(status.lower() for status in FINISHED_STATUSES), "retried"]
+    for outcome, kept, total in zip(outcomes, [*facts.kept, 0], facts.totals, strict=True):
+        field = f"{outcome}:{_listed([facts.kind])}"
         if total is not None and not total.isdigit():
             yield f"counts: {field} of totals is {shown(total)}, which is no count"
         elif kept > int(total or 0):

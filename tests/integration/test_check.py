@@ -160,7 +160,7 @@ PLACES = [
     ),
     Damage(
         "a job is held twice by one worker",
-        lambda b: b.client.rpush(b.keys.processing("w"), "99:held"),
+        lambda b: b.client.rpush(b.keys.processing("w"), "1:held"),
         ("but is in 2: processing:w, processing:w",),
     ),
     Damage(
@@ -223,7 +223,7 @@ PLACES = [
     ),
     Damage(
         "an ended job is held",
-        lambda b: b.client.rpush(b.keys.processing("w"), "99:done"),
+        lambda b: b.client.rpush(b.keys.processing("w"), "1:done"),
         ("alone, but is in finished:done:email, processing:w",),
     ),
     Damage(
@@ -250,6 +250,13 @@ CONTENTS = [
             b.keys.jobs, "lost", b.client.hget(b.keys.jobs, "lost").replace(b"email", b"")
         ),
         ("records: the record of job 'lost' is unusable: it names no kind",),
+    ),
+    Damage(
+        "a record names what no kind can be",
+        lambda b: b.client.hset(
+            b.keys.jobs, "lost", b.client.hget(b.keys.jobs, "lost").replace(b"email", b" Email ")
+        ),
+        ("the record of job 'lost' is unusable: it names ' Email ', which no kind can be",),
     ),
     Damage(
         "a record is of a newer release",
@@ -338,6 +345,11 @@ KEYS = [
         ("I8: key 'last-chance' stays behind: it should expire, but never does",),
     ),
     Damage(
+        "what somebody waits for does not expire",
+        lambda b: b.client.zadd(b.keys.waited, {"lost": 5}),
+        ("I8: key 'waited' stays behind: it should expire, but never does",),
+    ),
+    Damage(
         "a key is none of a queue's",
         lambda b: b.client.set(b.keys.prefix + b"finished:strange:email", 1),
         ("I8: key 'finished:strange:email' is none of a queue's, and never expires",),
@@ -358,9 +370,19 @@ KEYS = [
         ("counts: failed:email of totals is 'x', which is no count",),
     ),
     Damage(
+        "a total of retries is no number",
+        lambda b: b.client.hset(b.keys.totals, "retried:email", "x"),
+        ("counts: retried:email of totals is 'x', which is no count",),
+    ),
+    Damage(
         "a setting is no number",
         lambda b: b.client.hset(b.keys.meta, "retention_us", "1h"),
         ("meta: retention_us is '1h', which is no whole number",),
+    ),
+    Damage(
+        "the token counter was set back",
+        lambda b: b.client.hset(b.keys.meta, "token", 1),
+        ("tokens: the counter is at 1, but token ",),
     ),
     Damage(
         "the schema is newer",

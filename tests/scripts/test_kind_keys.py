@@ -16,7 +16,7 @@ def kind_keys(bench: Bench, *kinds: str) -> Any:
     return bench.call("kind_keys", [keys.kinds, keys.totals, *of_kinds], *kinds)
 
 
-NOTHING = [0, 0, 0, 0, 0, 0, 0, None, None, None, None]
+NOTHING = [0, 0, 0, 0, 0, 0, 0, None, None, None, None, None]
 
 
 def test_a_kind_that_was_never_seen_has_nothing(bench: Bench) -> None:
@@ -36,7 +36,10 @@ def test_what_is_kept_and_what_ever_ended_are_counted_by_status(bench: Bench) ->
     gone = bench.enqueue()
     bench.register(retention_limit=0)
     bench.end(*gone)
-    assert kind_keys(bench, "email") == [[1, 0, 0, 1, 2, 3, 4, b"2", b"2", b"3", b"4"]]
+    assert kind_keys(bench, "email") == [[1, 0, 0, 1, 2, 3, 4, b"2", b"2", b"3", b"4", None]]
+    bench.enqueue()
+    bench.settle(*bench.take(), letter=b"P")
+    assert kind_keys(bench, "email") == [[1, 1, 1, 1, 2, 3, 4, b"2", b"2", b"3", b"4", b"1"]]
 
 
 def test_kinds_are_told_apart(bench: Bench) -> None:
