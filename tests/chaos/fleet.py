@@ -29,6 +29,8 @@ _WORKER = "tests.chaos.worker:make_worker"
 # How long a process may take to end that was asked to: its jobs get less.
 END_WITHIN_S = 30.0
 STARTED_AGAIN_AFTER_S = 0.3
+# A loaded machine takes its time to start an interpreter.
+YOUNG_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Running:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.was_ended = False
+        self._born_at = time.monotonic()
         with Path(part.setting.folder, f"{part.setting.role}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 part.command(),
@@ -77,6 +80,14 @@ class Running:
     def exit_code(self) -> int | None:
         """How it ended; None while it lives."""
         return self._process.poll()
+
+    @property
+    def excused(self) -> set[int]:
+        """Codes with which it may end after a SIGTERM, besides 0: it was killed meanwhile, or it
+        had not got to where it minds signals.
+        """
+        is_young = time.monotonic() - self._born_at < YOUNG_S
+        return {-signal.SIGKILL, -signal.SIGTERM} if is_young else {-signal.SIGKILL}
 
     def workers(self) -> list[int]:
         """The pids of the processes that run its jobs, as far as they live."""
@@ -229,7 +240,7 @@ class Fleet:
         for one in stopped:
             if not one.wait(max(0.0, deadline - time.monotonic())):
                 self.complaints.append(f"{one.part.setting.role} has not ended after a SIGTERM")
-            elif (code := one.exit_code()) and code != -signal.SIGKILL:
+            elif (code := one.exit_code()) and code not in one.excused:
                 self.complaints.append(f"{one.part.setting.role} ended with code {code}")
             one.let_go()
 

@@ -152,7 +152,7 @@ class _Reckoning:
             known = [id for id in ids if journals.asked[id].call != call]
             there = sum(id in self._stored.jobs for id in own)
             answer = journals.answers.get(call, "none")
-            ledger.failed_calls += answer in ("failed", "none")
+            ledger.failed_calls += answer in ("failed", "none", "cancelled")
             if answer.startswith("exists"):
                 if not known or answer != f"exists {','.join(known)}" or there:
                     ledger.wrong.append(f"call {call}: {answer}, {there} of {len(own)} stored")

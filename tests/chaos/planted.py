@@ -14,7 +14,7 @@ from redisjobs.worker import held, pump
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from redisjobs import RedisQueue
+    from redisjobs import AsyncRedisQueue, RedisQueue
 
 Edit = tuple[str, str]
 
@@ -128,7 +128,7 @@ _HABITS: Mapping[str, Callable[[], None]] = {
 BUGS = (*SCRIPTS, *_HABITS)
 
 
-def plant(bug: str, queue: RedisQueue) -> None:
+def plant(bug: str, queue: RedisQueue | AsyncRedisQueue) -> None:
     """Has this process work with the bug, over this queue. '' plants none."""
     if bug in SCRIPTS:
         queue.lines._library = EditedLibrary(SCRIPTS[bug])

@@ -7,7 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from redisjobs import RedisQueue
+from redisjobs import AsyncRedisQueue, RedisQueue
+from redisjobs.queue_base import QueueKeywords
 from tests.chaos.journal import Journal
 from tests.chaos.planted import plant
 
@@ -15,8 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 QUEUE = "storm"
 _VARIABLE = "REDISJOBS_STORM"
 # Nothing that ended is dropped: the ledger wants to see all of it.
-_KEPT_S = 86400.0
-_KEPT = 10_000_000
+_KEPT_S, _KEPT = 86400.0, 10_000_000
+_KEEPING: QueueKeywords = {
+    "retention": _KEPT_S,
+    "retention_limit": _KEPT,
+    "failed_retention": _KEPT_S,
+    "failed_limit": _KEPT,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Setting:
     Attributes:
         role: begins the name of its journal.
         lease, shutdown_timeout: of a worker, in seconds.
-        seed, rate: of a producer: which jobs, and how many a second.
+        seed, rate, asynchronous: of a producer: which jobs, how many a second, and how.
         bug: which bug is planted in it; '' for none.
     """
 
@@ -38,6 +44,7 @@ class Setting:
     shutdown_timeout: float = 1.0
     seed: str = ""
     rate: float = 100.0
+    asynchronous: bool = False
     bug: str = ""
 
     @classmethod
@@ -56,14 +63,13 @@ class Setting:
 
     def queue(self) -> RedisQueue:
         """The queue as this process sees it."""
-        queue = RedisQueue.from_url(
-            self.url,
-            QUEUE,
-            retention=_KEPT_S,
-            retention_limit=_KEPT,
-            failed_retention=_KEPT_S,
-            failed_limit=_KEPT,
-        )
+        queue = RedisQueue.from_url(self.url, QUEUE, **_KEEPING)
+        plant(self.bug, queue)
+        return queue
+
+    def async_queue(self) -> AsyncRedisQueue:
+        """The same for coroutines."""
+        queue = AsyncRedisQueue.from_url(self.url, QUEUE, **_KEEPING)
         plant(self.bug, queue)
         return queue
 

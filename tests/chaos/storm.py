@@ -66,7 +66,7 @@ def parts_of(options: Options, direct: str, far: str, folder: str) -> list[Part]
     rate = options.rate / 2
     producers = [
         Part(setting(direct, f"{PRODUCER}-one", rate=rate)),
-        Part(setting(far, f"{PRODUCER}-two", rate=rate)),
+        Part(setting(far, f"{PRODUCER}-two", rate=rate, asynchronous=True)),
     ]
     if options.small:
         return [
