@@ -27,13 +27,14 @@ Times are seconds, or like 500ms, 10m, 1h30m.
 \b
 SIGTERM and Ctrl-C let running jobs end, for as long as the shutdown timeout
 says. A second one kills the processes; their jobs run again when their leases
-have lapsed. A worker waits for a Redis that is away; a burst that finds none
-gives up after about 3 s.
+have lapsed. A worker waits for a Redis that is away, however long that takes.
+A burst that finds none gives up after about 3 s, and one that loses it stops
+after 30 s.
 \b
 Exit codes:
   0        stopped gracefully, or the burst is over
   2        wrong usage
-  69       a burst found no Redis
+  69       a burst found no Redis, or lost it
   78       at the start: the worker cannot be loaded, or cannot work with its
            Redis. Later it is started again until it can.
   128 + n  ended by a second signal n

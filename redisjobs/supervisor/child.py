@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -10,13 +11,11 @@ import threading
 from collections.abc import Sequence
 
 from redisjobs.errors import ConfigurationError, IncompatibleQueueError, QueueUnavailableError
-from redisjobs.operations.operation import Operation, command, reply_of
-from redisjobs.queue_base import QueueBase
+from redisjobs.supervisor.burst import ending_without_redis
 from redisjobs.supervisor.lifeline import Lifeline
 from redisjobs.supervisor.loading import load_worker
 from redisjobs.supervisor.logs import LEVELS, configure_logging
 from redisjobs.supervisor.protocol import CANNOT_RUN, UNAVAILABLE
-from redisjobs.worker.worker import Worker
 
 # How long the process may take to end once its worker has: for what the user's code has registered
 # with atexit, but not for a thread of its that never ends.
@@ -31,9 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         worker = load_worker(options.target)
         configure_logging(options.log_level)
         worker.use_settings(**json.loads(options.settings))
-        if options.burst:
-            _require_redis(worker)
-        worker.run(burst=options.burst, parentage=lifeline.hand_over(worker))
+        with ending_without_redis(worker) if options.burst else contextlib.nullcontext():
+            worker.run(burst=options.burst, parentage=lifeline.hand_over(worker))
     except (ConfigurationError, IncompatibleQueueError) as err:
         lifeline.fail(str(err))
         return CANNOT_RUN
@@ -41,21 +39,6 @@ def main(arguments: Sequence[str]) -> int:
         lifeline.fail(f"{err}; a burst does not wait until it can be")
         return UNAVAILABLE
     return 0
-
-
-def _require_redis(worker: Worker) -> None:
-    """A worker waits for its Redis, however long that is away; but whoever starts a burst waits for
-    its end.
-
-    Raises:
-        QueueUnavailableError: it was not there for 3 s.
-    """
-    if isinstance(worker.queue, QueueBase):
-        worker.queue.source.lines.run(_ping)
-
-
-def _ping() -> Operation[None]:
-    reply_of((yield (command("PING"),)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from typing import Any
 
 # EX_CONFIG of sysexits.h: the worker cannot be loaded, or cannot work with its Redis.
 CANNOT_RUN = 78
-# EX_UNAVAILABLE: a burst found no Redis.
+# EX_UNAVAILABLE: a burst found no Redis, or lost it.
 UNAVAILABLE = 69
 # A child's words wait in the socket until its end, and its room may be as small as 8 KiB.
 LONGEST_REASON = 3000

@@ -65,8 +65,8 @@ class Supervisor:
 
         Returns:
             The exit code for this process: 0 after a graceful end; 78 if a worker cannot be loaded,
-            or cannot work with its Redis, right at the start; 69 if a burst finds no Redis; 128 + n
-            after a second signal n.
+            or cannot work with its Redis, right at the start; 69 if a burst finds no Redis, or
+            loses it; 128 + n after a second signal n.
         """
         with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD) as signals:
             while not self._is_over():
