@@ -31,7 +31,8 @@ if old then
 end
 redis.call('HDEL', LOSSES, id)
 redis.call('HINCRBY', TOTALS, 'cancelled:' .. kind, 1)
-finish(JOBS, STATE, KEYS[9], retention(META).C, time, {{id, 'C' .. attempts .. ':' .. integer(time) .. ':' .. body}})
-announce(WAITED, {{id}}, 'C')
+finish(JOBS, STATE, KEYS[9], retention(META).C, time, {id},
+  {'C' .. attempts .. ':' .. integer(time) .. ':' .. body})
+announce(WAITED, {id}, 'C')
 silence_if_empty(KEYS[7], KEYS[8])
 return {'ok'}

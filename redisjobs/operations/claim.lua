@@ -9,7 +9,8 @@
 --       then ids that its process cannot run again yet
 -- Reply {'unregistered'}, or {'ok', token, next due in µs (-1: nothing that this worker should mind), 1 if finished
 --       records of status DONE are kept, flags, passed, place of the kind it empties itself for, that id,
---       1 if due jobs are left that it could take}, ids, records, places of their kinds, states, losses
+--       1 if due jobs are left that it could take}, ids, records, runs, states, losses
+--       runs: place of a kind, how many of the jobs are of it, and so on in their order; states and losses: none if all have none
 --       flags: s a suspect found no free slot; d it empties itself for a last chance; a the one job taken runs alone
 -- Cost  O(taken · log waiting) and O(1) for each kind; reads at most about BYTES of records, and 1,000 suspects
 -- include: limits now text bell batch read_records retention allow_writes
@@ -42,15 +43,37 @@ if #ARGV > 10 + kind_count then
 end
 local examined = ghosts ~= nil or redis.call('EXISTS', LOSSES) == 1
 
--- What was chosen, in the order of choice, and for each kind how many of its first jobs were looked at.
-local ids, places, losses = {}, {}, {}
+-- What was chosen, in the order of choice, with its losses if they were looked at; how many of which kind in a row; and for
+-- each kind how many of its first jobs were looked at.
+local ids, losses, runs = {}, {}, {}
 local looked, passed_in, passed, ready = {}, {}, 0, {}
 local stopped, alone, draining, mark = false, false, nil, nil
 local closed, ahead = {}, {}
 local first_score = {}
 
+local function add_run(into, kind, count)
+  local last = #into
+  if into[last - 1] == kind then
+    into[last] = into[last] + count
+  else
+    into[last + 1], into[last + 2] = kind, count
+  end
+end
+
 local function choose(kind, id, loss)
-  ids[#ids + 1], places[#places + 1], losses[#losses + 1] = id, kind, loss
+  ids[#ids + 1], losses[#losses + 1] = id, loss
+  add_run(runs, kind, 1)
+end
+
+local function choose_all(kind, found)
+  if #ids == 0 then
+    ids = found
+  else
+    for _, id in ipairs(found) do
+      ids[#ids + 1] = id
+    end
+  end
+  add_run(runs, kind, #found)
 end
 
 -- A suspect's last chance: it runs alone. The first worker that meets it marks it and empties itself; others pass it.
@@ -134,10 +157,8 @@ local function look(kind, most)
       if ended then
         break
       end
-    else
-      for _, id in ipairs(found) do
-        choose(kind, id, 0)
-      end
+    elseif #found > 0 then
+      choose_all(kind, found)
       looked[kind] = looked[kind] + #found
     end
     if #found < size and #ids < wanted then
@@ -187,39 +208,52 @@ if taken < #ids then
 end
 local full = limit == 0 or taken >= limit or draining ~= nil or timekeeper_ms == '0'
 
--- A waiting id without a record is no job: it leaves the due set and goes nowhere.
 allow_writes(WORKERS)
-local by_kind, deliveries, taken_ids, taken_records, taken_places, taken_losses = {}, {}, {}, {}, {}, {}
-for index = 1, taken do
-  local kind = places[index]
-  by_kind[kind] = by_kind[kind] or {}
-  table.insert(by_kind[kind], ids[index])
+local count_of, first = {}, 1
+for run = 1, #runs, 2 do
+  local kind, count = runs[run], math.min(runs[run + 1], taken - first + 1)
+  if count > 0 then
+    count_of[kind] = (count_of[kind] or 0) + count
+    -- Without passes the chosen are the first of their due set.
+    if passed_in[kind] == 0 and not (alone and emptying_kind == kind) then
+      redis.call('ZREMRANGEBYRANK', due[kind], 0, count - 1)
+    else
+      in_batches('ZREM', due[kind], ids, first, first + count - 1)
+    end
+    first = first + count
+  end
 end
-for kind, gone in pairs(by_kind) do
-  -- Without passes the chosen are the first of their due set.
-  if passed_in[kind] == 0 and not (alone and emptying_kind == kind) then
-    redis.call('ZREMRANGEBYRANK', due[kind], 0, #gone - 1)
-  else
-    in_batches('ZREM', due[kind], gone)
+
+local last_chance_id = alone and ids[#ids]
+local whole = taken == #ids
+for index = 1, taken do
+  whole = whole and records[index]
+end
+if not whole then
+  -- A waiting id without a record is no job: it has left the due set and goes nowhere.
+  local all_ids, all_records, all_losses, all_runs = ids, records, losses, runs
+  ids, records, losses, runs, first = {}, {}, {}, {}, 1
+  for run = 1, #all_runs, 2 do
+    for index = first, math.min(taken, first + all_runs[run + 1] - 1) do
+      if all_records[index] then
+        ids[#ids + 1], records[#records + 1], losses[#losses + 1] = all_ids[index], all_records[index], all_losses[index]
+        add_run(runs, all_runs[run], 1)
+      end
+    end
+    first = first + all_runs[run + 1]
   end
 end
 local token = 0
 if taken > 0 then
   token = redis.call('HINCRBY', META, 'token', 1)
-  local prefix = integer(token) .. ':'
-  for index = 1, taken do
-    if records[index] then
-      deliveries[#deliveries + 1] = prefix .. ids[index]
-      taken_ids[#taken_ids + 1] = ids[index]
-      taken_records[#taken_records + 1] = records[index]
-      taken_places[#taken_places + 1] = places[index]
-      taken_losses[#taken_losses + 1] = losses[index]
-    end
+  local prefix, deliveries = integer(token) .. ':', {}
+  for index, id in ipairs(ids) do
+    deliveries[index] = prefix .. id
   end
   in_batches('RPUSH', PROCESSING, deliveries)
 end
 if alone then
-  redis.call('HDEL', LAST_CHANCE, ids[#ids])
+  redis.call('HDEL', LAST_CHANCE, last_chance_id)
 end
 if mark then
   redis.call('HSET', LAST_CHANCE, mark[1], mark[2])
@@ -259,7 +293,7 @@ end
 local next_due, left_over = -1, false
 for kind = 1, kind_count do
   local score = first_score[kind]
-  if by_kind[kind] then
+  if count_of[kind] then
     score = tonumber(redis.call('ZRANGE', due[kind], 0, 0, 'WITHSCORES')[2])
     if not score then
       redis.call('DEL', bell[kind], timekeeper[kind])
@@ -284,9 +318,9 @@ for kind = 1, kind_count do
 end
 
 local states = {}
-if #taken_ids > 0 and redis.call('EXISTS', STATE) == 1 then
-  for first = 1, #taken_ids, VALUES do
-    for _, state in ipairs(redis.call('HMGET', STATE, unpack(taken_ids, first, math.min(first + VALUES - 1, #taken_ids)))) do
+if #ids > 0 and redis.call('EXISTS', STATE) == 1 then
+  for from = 1, #ids, VALUES do
+    for _, state in ipairs(redis.call('HMGET', STATE, unpack(ids, from, math.min(from + VALUES - 1, #ids)))) do
       states[#states + 1] = state
     end
   end
@@ -295,5 +329,5 @@ local flags = (stopped and 's' or '') .. (draining and 'd' or '') .. (alone and 
 return {
   {'ok', token, next_due, is_kept(retention(META).D) and 1 or 0, flags, passed,
     draining and draining[1] or 0, draining and draining[2] or '', left_over and 1 or 0},
-  taken_ids, taken_records, taken_places, states, examined and taken_losses or {},
+  ids, records, runs, states, losses,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from redisjobs.errors import InvalidJobError, LockLostError
@@ -112,14 +113,23 @@ def _claimed(request: ClaimRequest, reply: Any) -> Claimed:
     if head[0] == b"unregistered":
         raise LockLostError(f"worker {request.worker} is not registered any more")
     _, token, next_due_us, keeps_done, flags, passed, kind_place, emptying_id, left_over = head
-    _, ids, records, places, states, losses = reply
+    _, ids, records, runs, states, losses = reply
     kinds, count = request.kinds, len(ids)
+    kind_of_each = chain.from_iterable(
+        repeat(kinds[place - 1], length)
+        for place, length in zip(runs[::2], runs[1::2], strict=True)
+    )
     return Claimed(
         token,
         [
-            Claim(id.decode(), kinds[place - 1], record, state, loss)
-            for id, record, place, state, loss in zip(
-                ids, records, places, states or [None] * count, losses or [0] * count, strict=True
+            Claim(id.decode(), kind, record, state, loss)
+            for id, kind, record, state, loss in zip(
+                ids,
+                kind_of_each,
+                records,
+                states or repeat(None, count),
+                losses or repeat(0, count),
+                strict=True,
             )
         ],
         None if next_due_us < 0 else next_due_us,

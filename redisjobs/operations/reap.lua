@@ -44,7 +44,7 @@ local time, keeps = now(), retention(META)
 local condemned, moved = {}, 0
 
 local function condemn(kind, members)
-  local entries, ended = {}, integer(time)
+  local states, ended = {}, integer(time)
   for index, id in ipairs(members) do
     local old = redis.call('HGET', STATE, id)
     local attempts, body = '0', no_body
@@ -52,13 +52,13 @@ local function condemn(kind, members)
       local _, before, _, kept = parse_state(old)
       attempts, body = before or attempts, kept or body
     end
-    entries[index] = {id, 'L' .. attempts .. ':' .. ended .. ':' .. body}
+    states[index] = 'L' .. attempts .. ':' .. ended .. ':' .. body
     condemned[#condemned + 1] = id
   end
   redis.call('HINCRBY', TOTALS, 'panic:' .. ARGV[5 + kind], #members)
   in_batches('HDEL', LOSSES, members)
-  finish(JOBS, STATE, KEYS[9 + 3 * kind], keeps.L, time, entries)
-  announce(WAITED, entries, 'L')
+  finish(JOBS, STATE, KEYS[9 + 3 * kind], keeps.L, time, members, states)
+  announce(WAITED, members, 'L')
 end
 
 for kind, members in pairs(groups) do

@@ -30,27 +30,27 @@ end
 take_out(PROCESSING, wanted, outcome_count)
 
 local time, refused, place = now(), {}, 0
-local ended_ids, keeps = {}, nil
+local keeps = nil
+local has_losses = redis.call('EXISTS', LOSSES) == 1
 
 local function end_jobs(group, ids, places)
   keeps = keeps or retention(META)
   local keep, ended = keeps[group.letter], integer(time)
-  local entries, kept = {}, is_kept(keep)
-  for index, id in ipairs(ids) do
-    local state
-    if kept then
-      local at = places[index]
+  local states = {}
+  if is_kept(keep) then
+    for index, at in ipairs(places) do
       local attempts, body = group.attempts, ''
       if attempts == '' then
         attempts, body = ARGV[at + 1], ARGV[at + 3]
       end
-      state = group.letter .. attempts .. ':' .. ended .. ':' .. body
+      states[index] = group.letter .. attempts .. ':' .. ended .. ':' .. body
     end
-    entries[index] = {id, state}
-    ended_ids[#ended_ids + 1] = id
   end
-  finish(JOBS, STATE, KEYS[group.key], keep, time, entries)
-  announce(WAITED, entries, group.letter)
+  finish(JOBS, STATE, KEYS[group.key], keep, time, ids, states)
+  announce(WAITED, ids, group.letter)
+  if has_losses then
+    in_batches('HDEL', LOSSES, ids)
+  end
 end
 
 local function wait_again(group, ids, places)
@@ -85,8 +85,5 @@ for _, group in ipairs(groups) do
       end_jobs(group, ids, places)
     end
   end
-end
-if #ended_ids > 0 and redis.call('EXISTS', LOSSES) == 1 then
-  in_batches('HDEL', LOSSES, ended_ids)
 end
 return refused

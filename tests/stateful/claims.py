@@ -32,7 +32,12 @@ class Answer:
 
     @classmethod
     def of(cls, asked: AskClaim, reply: Any) -> Answer:
-        head, ids, records, places, states, losses = reply
+        head, ids, records, runs, states, losses = reply
+        places = [
+            place
+            for place, length in zip(runs[::2], runs[1::2], strict=True)
+            for _ in range(length)
+        ]
         _, token, next_due_us, keeps_done, flags, passed, kind, id, left_over = head
         count = len(ids)
         rows = zip(

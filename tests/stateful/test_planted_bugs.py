@@ -183,7 +183,7 @@ SETTLE = (
         "settle keeps the losses of what ended",
         "losses",
         "settle",
-        (("in_batches('HDEL', LOSSES, ended_ids)", ""),),
+        (("in_batches('HDEL', LOSSES, ids)", ""),),
     ),
     Bug(
         "settle drops finished records too soon",
@@ -195,7 +195,7 @@ SETTLE = (
         "settle drops no finished records",
         "came without dropping others",
         "settle",
-        (("shed(jobs, state, finished, keep, time, 2 * #entries)", ""),),
+        (("shed(jobs, state, finished, keep, time, 2 * #ids)", ""),),
     ),
 )
 

@@ -1,6 +1,8 @@
--- in_batches(command, key, values): one command over any number of values, at most VALUES a call.
-local function in_batches(command, key, values)
-  for first = 1, #values, VALUES do
-    redis.call(command, key, unpack(values, first, math.min(first + VALUES - 1, #values)))
+-- in_batches(command, key, values, first, last): one command over any number of values (all, or those from first to last), at
+-- most VALUES a call.
+local function in_batches(command, key, values, first, last)
+  last = last or #values
+  for from = first or 1, last, VALUES do
+    redis.call(command, key, unpack(values, from, math.min(from + VALUES - 1, last)))
   end
 end

@@ -20,26 +20,22 @@ local function shed(jobs, state, finished, keep, time, most)
   return dropped
 end
 
--- finish(jobs, state, finished, keep, time, entries): ends jobs of one kind with one status. `entries` lists {id, state}.
--- Kept records go to `state` and `finished`; those that nobody keeps are removed whole. Sheds up to twice what it adds.
-local function finish(jobs, state, finished, keep, time, entries)
+-- finish(jobs, state, finished, keep, time, ids, states): ends jobs of one kind with one status; `states` are theirs, and not
+-- looked at if they are not kept. Kept records go to `state` and `finished`; those that nobody keeps are removed whole. Sheds up to twice what it adds.
+local function finish(jobs, state, finished, keep, time, ids, states)
   if not is_kept(keep) then
-    local ids = {}
-    for index, entry in ipairs(entries) do
-      ids[index] = entry[1]
-    end
     in_batches('HDEL', jobs, ids)
     in_batches('HDEL', state, ids)
     return
   end
-  local states, scores, ended = {}, {}, integer(time)
-  for _, entry in ipairs(entries) do
-    states[#states + 1] = entry[1]
-    states[#states + 1] = entry[2]
+  local progress, scores, ended = {}, {}, integer(time)
+  for index, id in ipairs(ids) do
+    progress[#progress + 1] = id
+    progress[#progress + 1] = states[index]
     scores[#scores + 1] = ended
-    scores[#scores + 1] = entry[1]
+    scores[#scores + 1] = id
   end
-  in_batches('HSET', state, states)
+  in_batches('HSET', state, progress)
   in_batches('ZADD', finished, scores)
-  shed(jobs, state, finished, keep, time, 2 * #entries)
+  shed(jobs, state, finished, keep, time, 2 * #ids)
 end
