@@ -2,7 +2,8 @@
 --
 -- KEYS  1 jobs, 2 state, 3 losses, 4 meta, 5 waited; then, where the kind is known: due, bell, finished done, failed, panic, cancelled
 -- ARGV  1 id, 2 its kind ('' if not known)
--- Reply {'ok'}; {'no'}: there is no such job, or it runs; {'kind', name}: repeat with the keys of this kind
+-- Reply {'ok'}; {'no'}: there is no such job, or it runs; {'kind', name}: repeat with the keys of this kind;
+--       {'damaged', kind or ''}: its kind or its state cannot be read, and it does not wait as this kind
 -- Cost  O(log waiting)
 -- include: now record retention bell announce
 
@@ -15,7 +16,7 @@ if not record then
 end
 local kind = kind_of(record)
 if not kind then
-  return {'no'}
+  return {'damaged', ''}
 end
 if kind ~= ARGV[2] then
   return {'kind', kind}
@@ -27,6 +28,9 @@ if state then
   letter, _, ended = parse_state(state)
 end
 if redis.call('ZREM', KEYS[6], id) == 0 then
+  if state and not letter then
+    return {'damaged', kind}
+  end
   if not FINISHED[letter] or is_past(retention(META), letter, ended, now()) then
     return {'no'}
   end
@@ -35,6 +39,6 @@ end
 redis.call('HDEL', JOBS, id)
 redis.call('HDEL', STATE, id)
 redis.call('HDEL', LOSSES, id)
-announce(WAITED, {{id}}, '-')
+announce(WAITED, {id}, '-')
 silence_if_empty(KEYS[6], KEYS[7])
 return {'ok'}
