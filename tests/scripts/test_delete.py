@@ -82,6 +82,74 @@ class TestAJobThatIsRemoved:
         assert bench.totals() == {"done:email": 1}
 
 
+class TestADamagedJobThatIsRemoved:
+    """An operator gets rid of it, whatever is stored of it."""
+
+    def damage(self, bench: Bench, record: bytes, id: str = "damaged") -> str:
+        bench.client.hset(bench.keys.jobs, id, record)
+        bench.client.hset(bench.keys.state, id, b"junk")
+        bench.set_losses(1, id)
+        return id
+
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_one_that_stands_nowhere_leaves_no_trace(self, bench: Bench, record: bytes) -> None:
+        assert run_delete(bench, self.damage(bench, record))
+        assert traces(bench, "damaged") == []
+
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_one_that_waits_as_any_kind_leaves_no_trace(self, bench: Bench, record: bytes) -> None:
+        bench.enqueue("email")
+        bench.enqueue("sms")
+        bench.client.zrem(bench.keys.due("sms"), *bench.waiting("sms"))
+        bench.client.zadd(bench.keys.due("sms"), {self.damage(bench, record): 1})
+        assert run_delete(bench, "damaged")
+        assert traces(bench, "damaged") == []
+        assert bench.waiting() == ["email-00001"]
+        assert bench.tokens("email") == 1
+        assert bench.tokens("sms") == 0
+
+    @pytest.mark.parametrize("record", DAMAGED)
+    def test_one_that_has_ended_leaves_no_trace(self, bench: Bench, record: bytes) -> None:
+        bench.end(*bench.enqueue(ids=["damaged"]))
+        bench.client.hset(bench.keys.jobs, "damaged", record)
+        assert run_delete(bench, "damaged")
+        assert traces(bench, "damaged") == []
+
+    def test_one_whose_state_alone_cannot_be_read_leaves_no_trace(self, bench: Bench) -> None:
+        bench.end(*bench.enqueue(ids=["damaged"]))
+        bench.client.hset(bench.keys.state, "damaged", "junk")
+        assert run_delete(bench, "damaged")
+        assert bench.codes[-1] == "ok"
+        assert traces(bench, "damaged") == []
+
+    @pytest.mark.parametrize("record", [*DAMAGED, None])
+    def test_one_that_a_worker_holds_stays(self, bench: Bench, record: bytes | None) -> None:
+        bench.register("idle")
+        bench.register()
+        bench.enqueue(ids=["damaged"])
+        bench.take()
+        bench.client.hset(bench.keys.state, "damaged", "junk")
+        if record is not None:
+            bench.client.hset(bench.keys.jobs, "damaged", record)
+        stored = bench.snapshot()
+        assert not run_delete(bench, "damaged")
+        assert bench.codes[-2:] == ["worker", "no"]
+        assert bench.snapshot() == stored
+
+    def test_one_that_was_renewed_meanwhile_stays(self, bench: Bench) -> None:
+        bench.enqueue(ids=["damaged"])
+        bench.client.hset(bench.keys.state, "damaged", b"junk")
+        stored = bench.snapshot()
+        keys = bench.keys
+        fixed = [keys.jobs, keys.state, keys.losses, keys.workers, keys.waited]
+        assert bench.call("delete_damaged", fixed, "damaged", "", 1, 0) == [b"no"]
+        assert bench.call("delete_damaged", fixed, "damaged", "sms", 1, 0) == [b"no"]
+        assert bench.snapshot() == stored
+        bench.client.hset(keys.state, "damaged", b"P1:5:")
+        assert bench.call("delete_damaged", fixed, "damaged", "email", 0, 0) == [b"no"]
+        assert bench.waiting() == ["damaged"]
+
+
 class TestNothingHappens:
     def refuse(self, bench: Bench, id: str) -> None:
         stored = bench.snapshot()
@@ -113,13 +181,6 @@ class TestNothingHappens:
         (id,) = bench.enqueue()
         assert run_delete(bench, id)
         self.refuse(bench, id)
-
-    @pytest.mark.parametrize("record", DAMAGED)
-    def test_to_a_record_that_is_damaged(self, bench: Bench, record: bytes) -> None:
-        bench.client.hset(bench.keys.jobs, "damaged", record)
-        stored = bench.snapshot()
-        assert not run_delete(bench, "damaged")
-        assert bench.snapshot() == stored
 
     def test_while_the_kind_is_asked_for(self, bench: Bench) -> None:
         (id,) = bench.enqueue()
