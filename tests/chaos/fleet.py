@@ -185,6 +185,11 @@ class Fleet:
         self._leaving: list[Running] = []
         self.complaints: list[str] = []
 
+    @property
+    def parts(self) -> list[Part]:
+        """What it is made of."""
+        return list(self._running)
+
     def of(self, *kinds: str) -> list[Running]:
         """Those of these kinds that live."""
         with self._lock:

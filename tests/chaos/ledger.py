@@ -139,6 +139,8 @@ class _Reckoning:
                 self._ledger.wrong.append(f"{id} ran, but there is no record of it")
             self._reckon_times(id, runs)
         self._reckon_totals()
+        if not self._ledger.acknowledged:
+            self._ledger.wrong.append("no job was enqueued")
         self._ledger.runs = len(self._journals.runs)
         self._ledger.recoveries = list(self._recoveries())
         return self._ledger

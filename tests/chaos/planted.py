@@ -38,8 +38,8 @@ end
 take_out(PROCESSING, wanted, outcome_count)"""
 
 _WRITES_FIRST = """if group.letter ~= 'P' then
-      redis.call('HSET', STATE, string.match(delivery, ':(.*)$'), group.letter .. ARGV[outcome + 1]
-        .. ':' .. integer(time) .. ':' .. ARGV[outcome + 3])
+      local id = string.match(delivery, ':(.*)$')
+      redis.call('HSET', STATE, id, group.letter .. '1:' .. integer(time) .. ':')
     end
     if wanted[delivery] == 'held' then"""
 

@@ -35,6 +35,14 @@ class Everything(NamedTuple):
     totals: dict[str, int]
 
 
+def is_at_work(client: Any, workers: int) -> bool:
+    """Whether so many workers are there, and jobs have ended."""
+    try:
+        return bool(client.zcard(_KEYS.workers) >= workers and client.exists(_KEYS.totals))
+    except redis.RedisError:
+        return False
+
+
 def is_drained(client: Any) -> bool:
     """Whether nothing waits and nobody holds anything."""
     try:

@@ -21,14 +21,14 @@ from tests.chaos.ledger import Ledger, reckon
 from tests.chaos.relay import Relay, socket_of
 from tests.chaos.sampler import Watch
 from tests.chaos.setting import Setting
-from tests.chaos.stored import is_drained, read_stored
+from tests.chaos.stored import is_at_work, is_drained, read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TICK_S = 0.1
 TOLD_EVERY_S = 5.0
-LONGEST_CALL_S = 25.0
+STARTS_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,10 @@ class Storm:
     def _weather(self, scene: Scene, watch: Watch, folder: str) -> Ledger:
         watch.start()
         try:
+            workers = sum(part.processes for part in scene.fleet.parts if part.kind != PRODUCER)
+            self._keep_until(
+                scene.fleet, lambda: is_at_work(scene.control, workers), STARTS_WITHIN_S
+            )
             counts = self._faults(scene, watch)
             self._tell("calm: the producers stop, and the fleet ends what there is")
             scene.relay.heal()
