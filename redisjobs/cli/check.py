@@ -49,10 +49,7 @@ def check(
     if dry_run and not repair:
         raise click.UsageError("--dry-run goes with --repair: a check writes nothing anyway")
     opened = open_queue(url, queue)
-    if repair:
-        broken = _tell_repair(opened, dry_run, as_json)
-    else:
-        broken = _tell_check(opened, as_json)
+    broken = _tell_repair(opened, dry_run, as_json) if repair else _tell_check(opened, as_json)
     ctx.exit(1 if broken else 0)
 
 
