@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UnknownKindError,
     )
     from redisjobs.job import Job
+    from redisjobs.operations.listing import JobPage, Standing
     from redisjobs.queue import Enqueued, JobQueue, RedisQueue
     from redisjobs.retry import RetryableError
     from redisjobs.states import Status
@@ -53,6 +54,7 @@ _HOME = {
     "JobFailedError": "errors",
     "JobNotEndedError": "errors",
     "JobNotFoundError": "errors",
+    "JobPage": "operations.listing",
     "JobQueue": "queue",
     "KindExistsError": "errors",
     "LockLostError": "errors",
@@ -63,6 +65,7 @@ _HOME = {
     "RedisQueue": "queue",
     "Registry": "tasks",
     "RetryableError": "retry",
+    "Standing": "operations.listing",
     "Status": "states",
     "Task": "tasks",
     "UnknownKindError": "errors",
@@ -86,6 +89,7 @@ __all__ = [
     "JobFailedError",
     "JobNotEndedError",
     "JobNotFoundError",
+    "JobPage",
     "JobQueue",
     "KindExistsError",
     "LockLostError",
@@ -96,6 +100,7 @@ __all__ = [
     "RedisQueue",
     "Registry",
     "RetryableError",
+    "Standing",
     "Status",
     "Task",
     "UnknownKindError",

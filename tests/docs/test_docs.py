@@ -39,6 +39,11 @@ def blocks(page: Path) -> list[Block]:
     return [Block(*match.groups()) for match in BLOCK.finditer(text)]
 
 
+def first_python() -> str:
+    """What the README has pasted into `hello.py`."""
+    return next(b.text for b in blocks(ROOT / "README.md") if b.language == "python")
+
+
 def names(pages: list[Path]) -> list[str]:
     return [str(page.relative_to(ROOT)) for page in pages]
 
@@ -58,19 +63,18 @@ def test_every_python_block_runs_after_those_before_it(
 ) -> None:
     monkeypatch.setenv("REDISJOBS_URL", url)
     monkeypatch.setitem(sys.modules, "hello", hello := ModuleType("hello"))
-    exec(compile(blocks(ROOT / "README.md")[2].text, "hello.py", "exec"), vars(hello))
+    exec(compile(first_python(), "hello.py", "exec", dont_inherit=True), vars(hello))
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
         if block.language == "python":
-            exec(compile(block.text, str(page), "exec"), namespace)
+            exec(compile(block.text, str(page), "exec", dont_inherit=True), namespace)
 
 
 def test_the_quick_start_prints_what_it_says(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REDISJOBS_URL", url)
-    first = next(b for b in blocks(ROOT / "README.md") if b.language == "python")
-    exec(compile(first.text, "hello.py", "exec"), {"__name__": "__main__"})
+    exec(compile(first_python(), "hello.py", "exec", dont_inherit=True), {"__name__": "__main__"})
     assert capsys.readouterr().out == "hello, world\n"
 
 
@@ -104,8 +108,7 @@ def redisjobs_lines() -> list[str]:
 
 @pytest.mark.parametrize("line", redisjobs_lines())
 def test_every_redisjobs_command_runs(line: str, url: str, tmp_path: Path) -> None:
-    first = next(b for b in blocks(ROOT / "README.md") if b.language == "python")
-    (tmp_path / "hello.py").write_text(first.text, encoding="utf-8")
+    (tmp_path / "hello.py").write_text(first_python(), encoding="utf-8")
     words = [sys.executable, "-m", "redisjobs", *shlex.split(line)[1:]]
     if words[3] == "worker" and "--burst" not in words:
         words.append("--burst")  # or it would never end
