@@ -34,7 +34,6 @@ ELSEWHERE = (
     "redisjobs.operations.inspect:KindStats",
     "redisjobs.operations.inspect:WorkerStats",
     "redisjobs.operations.check:CheckReport",
-    "redisjobs.operations.listing:JobPage",
     "redisjobs.embedded:EmbeddedServer",
 )
 # What the package's own parts call. Its users have no business with it.
