@@ -5,7 +5,7 @@
 --       cancelled (one kind at least); then the processing lists
 -- ARGV  1 'mend', or 'tell' to write nothing, 2 how many kinds, 3 how many names that no kind can have, 4 how many lists,
 --       5 body of a state that has none; the kinds; those names; the workers of the lists; for each id: the id, its RunAt
---       in µs ('' if not known); ids of one list come in its order, and what is given back from it goes back in that order
+--       in µs ('' if not known); of the ids in one list the last ones first, as their order is kept when they are given back
 -- Reply {'ok', {for each that was no delivery: the place in KEYS of its list, what it was}, for each id that was read
 --       {verb, the place in KEYS where it is now (0: in none), the places in KEYS that it was taken out of}};
 --       {'kind', names...}: nothing was written, repeat with these kinds; {'worker', names...}: repeat with all these lists
@@ -290,7 +290,11 @@ for _, one in ipairs(to_due) do
   end
 end
 for base, members in pairs(to_heads) do
-  to_head(KEYS[base], KEYS[base + BELL], members, time)
+  local in_order = {}
+  for index = #members, 1, -1 do
+    in_order[#in_order + 1] = members[index]
+  end
+  to_head(KEYS[base], KEYS[base + BELL], in_order, time)
   redis.call('SADD', KINDS, kind_at[base])
 end
 for key in pairs(out_of) do
