@@ -5,7 +5,7 @@ and what its errors mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from redisjobs.errors import ConfigurationError
 from redisjobs.patience import LineError
 from redisjobs.sentinel import NoPrimaryError, Sentinels
 from redisjobs.sentinel_url import SCHEMES, SentinelUrl
+from redisjobs.sentinel_watch import Watch
 
 OLDEST_SERVER = (6, 2)
 _DATABASE = re.compile(r"/?\d*")
@@ -50,6 +51,7 @@ class Address:
         self._sentinels = (
             Sentinels(pool, is_async=is_async) if hasattr(pool, "sentinel_manager") else None
         )
+        self._watch = None if self._sentinels is None else Watch(self._sentinels)
         self.name = _name_of(settings, self._sentinels)
         self.checked = False  # whether the server was seen to be new enough
 
@@ -87,6 +89,13 @@ class Address:
                 sent=False,
                 awaits_failover=err.is_awaited,
             ) from None
+
+    def opened(self, connection: Any, end: Callable[[], None]) -> None:
+        """Heeds a connection that was opened: with Sentinels, `end` is called when its server is
+        the primary no more, from another thread. It must not refer to the connection.
+        """
+        if self._watch is not None:
+            self._watch.cover(connection, end)
 
     @property
     def questions(self) -> tuple[tuple[str, ...], ...]:

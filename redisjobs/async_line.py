@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import redis
@@ -64,6 +64,7 @@ class AsyncLine:
             except BaseException:
                 _close(connection)
                 raise
+            self._address.opened(connection, _ending(connection._writer))
             self._connection = connection
         return self._connection
 
@@ -184,6 +185,17 @@ def _cancellation_heeded() -> Iterator[None]:
     yield
     if task is not None and task.cancelling() > before:
         raise asyncio.CancelledError
+
+
+def _ending(writer: Any) -> Callable[[], None]:
+    """What ends a connection from any thread: who reads from it finds its end, and closes it."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(writer.transport.abort)
+
+    return end
 
 
 def _close(connection: Any) -> None:

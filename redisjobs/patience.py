@@ -53,9 +53,12 @@ class Patience:
 
     def is_over(self, state: RetryCallState) -> bool:
         """Whether it was tried for long enough."""
-        for_long = self._maybe_done or self._awaits_failover
-        limit_s = REPEAT_FOR_S if for_long else CONNECT_FOR_S
-        return (state.seconds_since_start or 0.0) >= limit_s
+        return (state.seconds_since_start or 0.0) >= self.limit_s
+
+    @property
+    def limit_s(self) -> float:
+        """How long the call is tried, by what its tries came to until now."""
+        return REPEAT_FOR_S if self._maybe_done or self._awaits_failover else CONNECT_FOR_S
 
     def terms(self) -> dict[str, Any]:
         """What tenacity's `Retrying` and `AsyncRetrying` are made with."""

@@ -96,6 +96,17 @@ class Sentinels:
             found: Primary = end.value
             return found
 
+    def connection(self, timeout_s: float) -> Any:
+        """A blocking connection, not yet open, to the Sentinel that is asked first."""
+        return self._connections[self._first].blocking(timeout_s)
+
+    def switched(self, said: bytes) -> Primary | None:
+        """Which server this message of a switch names, if it is about the service."""
+        words = said.decode().split(" ")
+        if len(words) != 5 or words[0] != self.service:
+            return None
+        return Primary(self._forced_host or words[3], int(words[4]))
+
     def _limit_s(self, timeout_s: float) -> float:
         return min(LONGEST_ASK_S, timeout_s / len(self._connections))
 

@@ -8,7 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import redis
@@ -75,6 +75,8 @@ class Line:
             except BaseException:
                 connection.disconnect()
                 raise
+            sock = connection._sock
+            self._address.opened(connection, lambda: _shut(sock))
             self._connection = connection
         return self._connection
 
@@ -202,6 +204,13 @@ class Line:
         except BaseException:
             self.close()
             raise
+
+
+def _shut(sock: Any) -> None:
+    """Ends a connection from another thread: who reads from it finds its end, and closes it."""
+    with suppress(OSError):  # it was closed, or broke
+        # Not a TLS socket's own, which would have the other thread go on without TLS.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _send(connection: Any, packed: list[bytes]) -> None:

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 SERVICE = "shop"
 WHERE_FROM = "no redis-sentinel is on PATH (Debian: apt-get install redis-sentinel)"
 START_S = 20.0
-# What Sentinels do by a timer, and how often in milliseconds they are to do it here.
+# What Sentinels do by a timer, and how often in milliseconds they are to do it here: else they
+# would look only every other second.
 _PERIODS = ("info-period", "publish-period", "ping-period", "ask-period")
 _PERIOD_MS = 100
+# Once they know one another: by this they count how long a replica that was promoted may seem to be
+# a primary that came back by mistake.
+_PUBLISH_PERIOD_MS = 2000
 
 
 def executable() -> Path | None:
@@ -50,7 +54,7 @@ class Sentinel:
                     f"logfile {folder}/{self.port}.log",
                     f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} 2",
                     f"sentinel down-after-milliseconds {SERVICE} 500",
-                    f"sentinel failover-timeout {SERVICE} 1000",
+                    f"sentinel failover-timeout {SERVICE} 3000",
                     *lines,
                     "",
                 ]
@@ -145,10 +149,12 @@ class Fleet:
         deadline = Deadline(START_S)
         for sentinel in self.sentinels:
             deadline.until(partial(self._answers, sentinel), "a Sentinel answers")
-            for period in _PERIODS:  # else they would look only every other second
+            for period in _PERIODS:
                 self.ask(sentinel, "DEBUG", period, str(_PERIOD_MS))
         for sentinel in self.sentinels:
             deadline.until(partial(self._knows_all, sentinel), "a Sentinel knows all the others")
+        for sentinel in self.sentinels:
+            self.ask(sentinel, "DEBUG", "publish-period", str(_PUBLISH_PERIOD_MS))
 
     def _answers(self, sentinel: Sentinel) -> bool:
         with suppress(redis.ConnectionError):
