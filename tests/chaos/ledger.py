@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # Clocks tick; a job's delay is measured on the server's, ours on another of the same machine.
 _TICK_S = 0.01
-# Faults that keep workers from Redis, or from the processor: who dies meanwhile waits for that.
-_OUTAGES = (
-    "stop worker",
-    "pause server", "freeze server", "crash server", "cut", "add latency", "half open",
-    "late requests", "lose replies",
+# Faults that keep all workers from Redis: who dies meanwhile waits for their end. Those that do it
+# to some are felt where these few have to take a dead one's jobs back: under a supervisor.
+_OUTAGES = ("pause server", "freeze server", "crash server")
+_OUTAGES_OF_SOME = (
+    "stop worker", "cut", "add latency", "half open", "late requests", "lose replies"
 )  # fmt: skip
 _KILLS = ("kill supervised", "kill alone")
 
@@ -33,7 +33,7 @@ _KILLS = ("kill supervised", "kill alone")
 class Recovery(NamedTuple):
     """A killed worker ran a job; so many seconds later another one began it again.
 
-    `calm`: no outage meanwhile.
+    `calm`: no outage meanwhile that could be felt.
     """
 
     seconds: float
@@ -237,15 +237,16 @@ class _Reckoning:
 
     def _recoveries(self) -> Iterator[Recovery]:
         """By kill, each job that the killed process ran."""
-        outages = [fault for fault in self._journals.faults if fault.kind in _OUTAGES]
-        killed_at = {
-            fault.pid: fault.began for fault in self._journals.faults if fault.kind in _KILLS
-        }
+        faults = self._journals.faults
+        outages = [fault for fault in faults if fault.kind in _OUTAGES]
+        more = [*outages, *(fault for fault in faults if fault.kind in _OUTAGES_OF_SOME)]
+        killed_at = {fault.pid: fault.began for fault in faults if fault.kind in _KILLS}
         for id, runs in self._runs.items():
             for run, again in pairwise(runs):
                 at = killed_at.get(run.pid)
                 if at is None or at < run.at or (id, run.token) in self._journals.ends:
                     continue
-                calm = not any(one.began < again.at and one.ended > at for one in outages)
                 supervised = run.role.startswith(SUPERVISED)
+                felt = more if supervised else outages
+                calm = not any(one.began < again.at and one.ended > at for one in felt)
                 yield Recovery(again.at - at, supervised, calm)
