@@ -1,4 +1,4 @@
-"""A user that may do only what the queue needs, and connections that are encrypted."""
+"""Connections that are encrypted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 
 from redisjobs import AsyncRedisQueue, Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import QueueUnavailableError
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 
     from redisjobs.context import Context
     from tests.conftest import OwnServer
-
-# All that the queue, its workers and their inspection ask of Redis, in scripts and beside them.
-COMMANDS = (
-    "eval evalsha info ping select wait time",
-    "del unlink exists pexpire pttl scan type get set",
-    "hdel hexists hget hgetall hincrby hlen hmget hscan hset hsetnx",
-    "lindex llen lrange lrem ltrim rpush blpop",
-    "sadd sismember smembers sscan",
-    "zadd zcard zcount zmscore zrange zrangebyscore zscan zscore",
-    "zrem zremrangebyrank zremrangebyscore",
-    "publish subscribe unsubscribe",
-)
-PASSWORD = "s3cret"
 
 
 def _use_everything(queue: RedisQueue) -> None:
@@ -76,30 +62,6 @@ def _use_everything(queue: RedisQueue) -> None:
 def _done(ctx: Context, job: Job) -> Job:
     job.status = Status.DONE
     return job
-
-
-def test_a_user_with_the_documented_commands_and_keys_can_do_everything(
-    own_server: OwnServer,
-) -> None:
-    server = own_server(tcp=True)
-    with redis.Redis.from_url(server.url) as admin:
-        rules = ["reset", "on", f">{PASSWORD}", "~redisjobs:*", "&redisjobs:*", "-@all"]
-        rules += [f"+{name}" for row in COMMANDS for name in row.split()]
-        admin.execute_command("ACL", "SETUSER", "jobs", *rules)
-        url = server.url.replace("redis://", f"redis://jobs:{PASSWORD}@")
-        queue = RedisQueue.from_url(url, "guarded")
-        _use_everything(queue)
-        queue.close()
-        # redis-py says which library it is, where it may.
-        denied = [str(entry) for entry in admin.acl_log() if "setinfo" not in str(entry)]
-        assert denied == []
-        with redis.Redis.from_url(url) as user:
-            for forbidden in (["FLUSHALL"], ["GET", "somebody-elses"], ["CONFIG", "GET", "*"]):
-                with pytest.raises(redis.exceptions.NoPermissionError):
-                    user.execute_command(*forbidden)
-        whole = RedisQueue(admin, "guarded")
-        assert_sound(admin, whole)
-        whole.close()
 
 
 @pytest.fixture
