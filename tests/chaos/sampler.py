@@ -70,7 +70,8 @@ class Watch:
         last_alive: by worker, when it was last seen with its jobs its own.
     """
 
-    def __init__(self, url: str, queue: RedisQueue) -> None:
+    def __init__(self, url: str, queue: RedisQueue, check_every_s: float = CHECK_EVERY_S) -> None:
+        self._check_every_s = check_every_s
         self._client: Any = redis.Redis.from_url(url, socket_timeout=5.0)
         self._queue = queue
         self._stopped = threading.Event()
@@ -108,7 +109,7 @@ class Watch:
 
     def _until_next_check(self) -> float:
         # It reads all that is stored, which grows.
-        return max(CHECK_EVERY_S, 8 * self._check_took_s)
+        return max(self._check_every_s, 8 * self._check_took_s)
 
     def _repeat(self, look: Callable[[], None], pause_s: Callable[[], float]) -> None:
         while not self._stopped.wait(pause_s()):

@@ -19,7 +19,7 @@ from tests.chaos.fleet import ALONE, PRODUCER, SUPERVISED, Fleet, Part, end_all_
 from tests.chaos.journal import read_journals
 from tests.chaos.ledger import Ledger, reckon
 from tests.chaos.relay import Relay, socket_of
-from tests.chaos.sampler import Watch
+from tests.chaos.sampler import CHECK_EVERY_S, Watch
 from tests.chaos.setting import Setting
 from tests.chaos.stored import is_at_work, is_drained, read_stored
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TICK_S = 0.1
 TOLD_EVERY_S = 5.0
 STARTS_WITHIN_S = 30.0
+HASTY_CHECK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Storm:
             own = Setting(server.url, folder, "storm")
             queue = own.queue()
             stack.callback(queue.close)
-            watch = Watch(server.url, queue)
+            watch = Watch(server.url, queue, HASTY_CHECK_S if options.bug else CHECK_EVERY_S)
             stack.callback(watch.close)
             fleet = Fleet(parts_of(options, server.url, relay.url, folder))
             stack.callback(fleet.kill)
@@ -141,7 +142,9 @@ class Storm:
             self._keep_until(scene.fleet, lambda: False, 0.3)
             scene.fleet.stop(PRODUCER)
             drained = self._keep_until(
-                scene.fleet, lambda: is_drained(scene.control), self._options.drain_s
+                scene.fleet,
+                lambda: is_drained(scene.control) or self._has_shown_its_bug(watch),
+                self._options.drain_s,
             )
             scene.fleet.stop(SUPERVISED, ALONE)
         finally:
@@ -172,7 +175,7 @@ class Storm:
             if time.monotonic() - told_at >= TOLD_EVERY_S:
                 told_at = time.monotonic()
                 self._tell(self._progress(scene, watch, tracks))
-            return scene.stopped.is_set() or bool(options.bug and watch.has_found)
+            return scene.stopped.is_set() or self._has_shown_its_bug(watch)
 
         try:
             self._keep_until(scene.fleet, is_over, options.seconds)
@@ -182,6 +185,9 @@ class Storm:
             for track in tracks:
                 track.join()
         return {name: n for track in tracks for name, n in sorted(track.counts.items())}
+
+    def _has_shown_its_bug(self, watch: Watch) -> bool:
+        return bool(self._options.bug) and watch.has_found
 
     def _progress(self, scene: Scene, watch: Watch, tracks: list[Track]) -> str:
         try:

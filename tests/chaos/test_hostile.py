@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from redisjobs.embedded import EmbeddedServer
 
 SAME_FIXTURES = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None
 )
 # A pickle that would write a file: whoever loads it runs it.
 PICKLE = b"cos\nsystem\n(S'touch pickled'\ntR."

@@ -32,13 +32,13 @@ WITHIN_STEPS = 20_000
 BY_SCHEDULES = {
     "no fence": (SOUND, "I2: the outcomes that were refused"),
     "a settle that writes before it checks": (SOUND, "I5: a call was refused, but wrote"),
+    "an enqueue that is not atomic": (SOUND, "I5: a call was refused, but wrote"),
     "ids instead of tokens": (SOUND, "I2: the outcomes that were refused"),
     "a claim that forgets its orphans": (Habits(reconciles=False), "nobody ends"),
     "no retry of a lost settle": (Habits(repeats_settles=False), "has run to its end, but"),
 }
 BY_STORMS = {
     "reap without moving the jobs": Options(5, faults=("kill alone", "kill supervised")),
-    "an enqueue that is not atomic": Options(2, faults=("flush scripts",)),
     "a lease by the client's clock": Options(5, faults=("kill alone",)),
 }
 

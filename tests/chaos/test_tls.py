@@ -15,7 +15,7 @@ from redisjobs import AsyncRedisQueue, Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import QueueUnavailableError
 from redisjobs.operations.claim import ClaimRequest, claim
 from redisjobs.operations.membership import register
-from tests.running import Ledger, assert_sound, running, wait_for_end
+from tests.running import Ledger, running, wait_for_end
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
