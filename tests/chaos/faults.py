@@ -97,7 +97,15 @@ def kill_alone(scene: Scene) -> int:
 
 def kill_supervisor(scene: Scene) -> int:
     one = _some(scene, SUPERVISED)
+    _note_children(scene, one, "kill supervisor")
     return _kill(one, one.pid)
+
+
+def _note_children(scene: Scene, one: Running, kind: str) -> None:
+    """They will end, too: what they give back is no surprise."""
+    now = time.monotonic()
+    for pid in one.workers():
+        scene.journal.fault(Fault(kind, now, now, pid))
 
 
 def kill_producer(scene: Scene) -> int:
@@ -108,6 +116,7 @@ def kill_producer(scene: Scene) -> int:
 def deploy(scene: Scene) -> int:
     """SIGTERM under load, while the successor starts."""
     one = _some(scene, SUPERVISED, ALONE, PRODUCER)
+    _note_children(scene, one, "deploy")
     scene.fleet.replace(one)
     return one.pid
 
