@@ -102,7 +102,7 @@ def _place(*, quick: bool) -> Place:
 
 
 def _measure(benchmark: Benchmark, place: Place, asked: argparse.Namespace) -> None:
-    runs = 1 if asked.quick else asked.runs
+    runs = 1 if asked.quick else min(asked.runs, benchmark.most_runs)
     jobs = max(100, benchmark.jobs // _QUICK_PART) if asked.quick else benchmark.jobs
     print(f"{benchmark.name}: {benchmark.title}", file=sys.stderr)
     figures = measure(benchmark, Options(runs, jobs, benchmark.server, asked.full))

@@ -57,6 +57,7 @@ class Benchmark:
     jobs: int
     plot: Plot | None = None
     server: str = "redis"
+    most_runs: int = 100  # what hardly differs from run to run needs fewer
 
 
 @dataclass

@@ -4,7 +4,8 @@
 
 Installs what is not installed yet. Each row has fresh servers: filled in bulk and drained by one
 worker process (by two, in rows that say so), each job acknowledged and counted, the queue verified
-to be empty; then jobs enqueued one by one; then the pick-up of single jobs by an idle worker.
+to be empty; then jobs enqueued one by one; then the pick-up of single jobs by an idle worker; then
+handlers that wait or compute, ten at once.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from benchmarks.waiting import wait_for
 Row = dict[str, float]
 _PICK_UPS = 200
 _WARM_UP = 20
+WORKS = ("wait", "cpu")
+CONCURRENCY = 10
 OURS = {
     "redisjobs, sync": ("noop", "pick_up", 1, {}),
     "redisjobs, async": ("noop_async", "pick_up_async", 1, {}),
@@ -70,6 +73,7 @@ def _ours(options: Options, name: str) -> Row:
         row |= pick_up(options.server, picker, _PICK_UPS)
         with serving(options.server) as served:
             row["enqueue_per_s"] = one_by_one(served, options.jobs // 40)["enqueue_per_s"]
+        row |= _our_works(options, handler.removeprefix("noop"))
     return row
 
 
@@ -88,7 +92,37 @@ def _peer(options: Options, peer: Peer, processes: int) -> Row:
             number = min(jobs, options.jobs // 40)
             row["enqueue_per_s"] = PeerContender(served, peer).produce("one", number)
         row |= _picked_up(options.server, peer)
+        row |= _works(options, peer)
     return row
+
+
+def _works(options: Options, peer: Peer) -> Row:
+    """Handlers that compute for 1 ms or wait for 5, ten at once."""
+    row: Row = {}
+    jobs = _work_jobs(options) if peer.share > 0.01 else _work_jobs(options) // 5
+    for work in WORKS:
+        with serving(options.server) as served:
+            contender = PeerContender(served, peer._replace(at_once=CONCURRENCY), work)
+            contender.fill(jobs)
+            drained = drain(served, contender, jobs)
+        row |= {f"{work}_per_s": drained.jobs_per_s, f"{work}_cpu_us": drained.worker_cpu_us}
+    return row
+
+
+def _our_works(options: Options, suffix: str) -> Row:
+    row: Row = {}
+    jobs = _work_jobs(options)
+    for work in WORKS:
+        with serving(options.server) as served:
+            ours = Ours(served, handler=work + suffix, concurrency=CONCURRENCY)
+            ours.fill(jobs)
+            drained = drain(served, ours, jobs)
+        row |= {f"{work}_per_s": drained.jobs_per_s, f"{work}_cpu_us": drained.worker_cpu_us}
+    return row
+
+
+def _work_jobs(options: Options) -> int:
+    return max(100, options.jobs // 50)
 
 
 def _picked_up(server: str, peer: Peer) -> Row:
@@ -140,6 +174,10 @@ METRICS = [
     Metric("redis_cpu_us", "Redis CPU µs", 1),
     Metric("redis_life_us", "whole life", 1),
     Metric("bytes_per_job", "bytes a job"),
+    Metric("wait_per_s", "5 ms wait: jobs/s"),
+    Metric("wait_cpu_us", "worker CPU µs"),
+    Metric("cpu_per_s", "1 ms CPU: jobs/s"),
+    Metric("cpu_cpu_us", "worker CPU µs"),
     Metric("foreign_cores", "foreign cores", 2),
 ]
 

@@ -8,15 +8,17 @@ from contextlib import asynccontextmanager
 
 from ardiq import Ardiq
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import at_once, handle_async, url
 
-app = Ardiq(redis_url=url(), queue_name="peer", concurrency=100, prefetch=1000, result_ttl_ms=1)
+app = Ardiq(
+    redis_url=url(), queue_name="peer", concurrency=at_once(), prefetch=1000, result_ttl_ms=1
+)
 
 
 @app.task
 async def noop(payload: str) -> None:
     """The handler."""
-    handle(payload)
+    await handle_async(payload)
 
 
 @asynccontextmanager

@@ -10,14 +10,14 @@ from typing import Any
 from arq import create_pool
 from arq.connections import RedisSettings
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import at_once, handle_async, url
 
 _pool: Any = None
 
 
 async def noop(_: dict[str, Any], payload: str) -> None:
     """The handler."""
-    handle(payload)
+    await handle_async(payload)
 
 
 class WorkerSettings:
@@ -25,7 +25,7 @@ class WorkerSettings:
 
     functions = (noop,)
     redis_settings = RedisSettings.from_dsn(url())
-    max_jobs = 100
+    max_jobs = at_once()
     poll_delay = 0.01
     keep_result = 0
 

@@ -23,12 +23,24 @@ function work() {
     written = runs;
   };
   setInterval(write, 20);
+  const sort = process.env.BENCHMARK_WORK;
   const worker = new Worker('peer', async (job) => {
+    if (sort === 'wait') await new Promise((go) => setTimeout(go, 5));
+    else if (sort === 'cpu') compute();
     runs += 1;
     if (job.data.p[0] !== 'x') values.push(seconds() - Number(job.data.p.slice(0, 20)));
     if (runs === 1) write();
-  }, { connection, concurrency: 500 });
+  }, { connection, concurrency: Number(process.env.BENCHMARK_AT_ONCE) });
   process.on('SIGTERM', async () => { await worker.close(); process.exit(0); });
+}
+
+// 1 ms of processor time.
+function compute() {
+  const before = process.cpuUsage();
+  for (let used = 0; used < 1000;) {
+    const { user, system } = process.cpuUsage(before);
+    used = user + system;
+  }
 }
 
 async function produce(how, number) {

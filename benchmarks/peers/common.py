@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -21,11 +22,41 @@ def stamped(moment: float) -> str:
     return f"{moment:<{STAMP_WIDTH}.7f}".ljust(len(PAYLOAD), "x")
 
 
-def handle(payload: str) -> None:
-    """What every peer's handler does: nothing but being counted, or noting how long ago the job was
-    sent, if it says when.
-    """
+def at_once() -> int:
+    """How many handlers are to run at once in a process."""
+    return int(os.environ["BENCHMARK_AT_ONCE"])
+
+
+def _count(payload: str) -> None:
+    """Nothing but being counted, or noting how long ago the job was sent, if it says when."""
     if payload[0] == "x":
         ran()
     else:
         note(time.monotonic() - float(payload[:STAMP_WIDTH]))
+
+
+def _compute(_: str) -> None:
+    """1 ms of this thread's processor time."""
+    end = time.thread_time() + 0.001
+    while time.thread_time() < end:
+        pass
+    ran()
+
+
+def _wait(_: str) -> None:
+    """5 ms of nothing."""
+    time.sleep(0.005)
+    ran()
+
+
+# What every peer's handler does.
+handle = {"": _count, "cpu": _compute, "wait": _wait}[os.environ.get("BENCHMARK_WORK", "")]
+
+
+async def handle_async(payload: str) -> None:
+    """The same in a coroutine."""
+    if handle is _wait:
+        await asyncio.sleep(0.005)
+        ran()
+    else:
+        handle(payload)

@@ -6,20 +6,21 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from benchmarks.peers.catalog import FOLDER, URL, Peer
+from benchmarks.peers.catalog import AT_ONCE, FOLDER, URL, WORK, Peer
 from benchmarks.processes import ROOT
 from benchmarks.servers import Served
 
 
 class PeerContender:
-    """A peer on this server.
+    """A peer on this server. `work` is what its handlers do: nothing, "cpu" or "wait".
 
     Attributes:
         rate: how many jobs a second the last enqueueing stored.
     """
 
-    def __init__(self, served: Served, peer: Peer) -> None:
+    def __init__(self, served: Served, peer: Peer, work: str = "") -> None:
         self._peer = peer
+        self._work = work
         self._url = served.url
         self._client = served.client
         self.rate = 0.0
@@ -27,7 +28,13 @@ class PeerContender:
     @property
     def environ(self) -> Mapping[str, str]:
         """What its processes need in their environment."""
-        return {**self._peer.environ, URL: self._url, FOLDER: str(self._peer.folder)}
+        return {
+            **self._peer.environ,
+            URL: self._url,
+            FOLDER: str(self._peer.folder),
+            AT_ONCE: str(self._peer.at_once),
+            WORK: self._work,
+        }
 
     def command(self) -> Sequence[str]:
         """What starts one worker process."""

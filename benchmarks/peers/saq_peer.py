@@ -9,17 +9,17 @@ from typing import Any
 
 from saq import Queue
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import at_once, handle_async, url
 
 queue = Queue.from_url(url())
 
 
 async def noop(_: dict[str, Any], *, payload: str) -> None:
     """The handler."""
-    handle(payload)
+    await handle_async(payload)
 
 
-settings = {"queue": queue, "functions": [noop], "concurrency": 100}
+settings = {"queue": queue, "functions": [noop], "concurrency": at_once()}
 
 
 @asynccontextmanager

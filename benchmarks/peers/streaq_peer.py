@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 
 from streaq import Worker
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import at_once, handle_async, url
 
-worker = Worker(redis_url=url(), queue_name="peer", concurrency=100, prefetch=1000)
+worker = Worker(redis_url=url(), queue_name="peer", concurrency=at_once(), prefetch=1000)
 
 
 @worker.task(ttl=0, silent=True)
 async def noop(payload: str) -> None:
     """The handler."""
-    handle(payload)
+    await handle_async(payload)
 
 
 @asynccontextmanager

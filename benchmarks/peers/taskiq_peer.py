@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from taskiq_redis import RedisStreamBroker
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import handle_async, url
 
 broker = RedisStreamBroker(url(), queue_name="peer", consumer_id="0", xread_count=1000)
 
@@ -16,7 +16,7 @@ broker = RedisStreamBroker(url(), queue_name="peer", consumer_id="0", xread_coun
 @broker.task
 async def noop(payload: str) -> None:
     """The handler."""
-    handle(payload)
+    await handle_async(payload)
 
 
 @asynccontextmanager
