@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from redisjobs import Job, RedisJobsError
+from redisjobs.errors import EmbeddedServerError
 from tests.chaos.fleet import ALONE, PRODUCER, SUPERVISED, Fleet, Handle, Running
 from tests.chaos.jobs import POISON
 from tests.chaos.journal import Fault, Journal
@@ -187,7 +188,13 @@ def crash_server(scene: Scene) -> int:
     """With appendfsync always, so nothing that was acknowledged may be lost."""
     scene.server.crash()
     scene.pause(0.0, 1.5)
-    scene.server.restart()
+    for tries_left in reversed(range(3)):
+        try:
+            scene.server.restart()
+            break
+        except EmbeddedServerError:
+            if not tries_left:
+                raise
     return 0
 
 

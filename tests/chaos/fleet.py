@@ -240,7 +240,8 @@ class Fleet:
             for one in stopped:
                 self._running.pop(one.part, None)
         for one in stopped:
-            one.end(signal.SIGTERM)
+            if not one.was_ended:  # a second signal would end it at once
+                one.end(signal.SIGTERM)
         deadline = time.monotonic() + END_WITHIN_S
         for one in stopped:
             if not one.wait(max(0.0, deadline - time.monotonic())):

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 TICK_S = 0.1
 TOLD_EVERY_S = 5.0
 STARTS_WITHIN_S = 30.0
+# Its log is rewritten early: replaying a long one would make each crash a long outage.
+DURABLE = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "auto-aof-rewrite-min-size": "4mb",
+}
 HASTY_CHECK_S = 0.5
 
 
@@ -111,9 +117,7 @@ class Storm:
                 or stack.enter_context(tempfile.TemporaryDirectory(prefix="redisjobs-storm-"))
             )
             stack.callback(end_all_of, folder)
-            server = stack.enter_context(
-                EmbeddedServer(options={"appendonly": "yes", "appendfsync": "always"})
-            )
+            server = stack.enter_context(EmbeddedServer(options=DURABLE))
             relay = stack.enter_context(Relay(Path(socket_of(server.url)), options.seed))
             control: Any = stack.enter_context(redis.Redis.from_url(server.url, socket_timeout=5.0))
             own = Setting(server.url, folder, "storm")
