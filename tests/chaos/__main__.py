@@ -27,6 +27,10 @@ def main() -> int:
     parser.add_argument("--bug", choices=BUGS, default="", help="plant it: the storm must find it")
     parser.add_argument("--json", type=Path, help="write the ledger to this file, too")
     given = parser.parse_args()
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
+        if any(given.folder.iterdir()):
+            parser.error(f"{given.folder} is not empty: another storm's journals would count too")
     options = Options(
         given.minutes * 60, given.seed, given.rate, given.drain, given.bug, tuple(given.faults),
         given.folder, given.hurry, given.small,
