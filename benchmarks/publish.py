@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import latency, memory, scale, scheduled, targets, throughput, work
+from benchmarks import latency, memory, profiling, scale, scheduled, targets, throughput, work
 from benchmarks.peers import __main__ as peers
 from benchmarks.plots import draw
 from benchmarks.processes import ROOT
@@ -25,7 +25,7 @@ from benchmarks.report import Benchmark, Figures, Options, as_json, measure, tab
 
 SET: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (peers, throughput, work, latency, scheduled, memory, scale)
+    for module in (peers, throughput, profiling, work, latency, scheduled, memory, scale)
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 RUNS = 5

@@ -22,7 +22,7 @@ function work() {
     renameSync(file + '.new', file);
     written = runs;
   };
-  setInterval(write, 20);
+  setInterval(write, 100);
   const sort = process.env.BENCHMARK_WORK;
   const worker = new Worker('peer', async (job) => {
     if (sort === 'wait') await new Promise((go) => setTimeout(go, 5));

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import latency, memory, scale, scheduled, throughput, work
+from benchmarks import latency, memory, profiling, scale, scheduled, throughput, work
 from benchmarks.contender import Ours
 from benchmarks.drain import drain
 from benchmarks.peers import __main__ as peers
@@ -43,6 +43,12 @@ def test_throughput_yields_rates_costs_and_fractions() -> None:
 def test_two_processes_share_a_drain() -> None:
     rows = rows_of(throughput.BENCHMARK, "redisjobs, 2 processes, async", jobs=2000)
     assert rows["redisjobs, 2 processes, async"]["jobs_per_s"] > 0
+
+
+def test_the_profile_tells_threads_and_commands_apart() -> None:
+    rows = rows_of(profiling.BENCHMARK, "async", jobs=4000)
+    assert {"async: worker, redisjobs-pump", "async: worker, redisjobs-loop"} <= set(rows)
+    assert rows["async: Redis, evalsha"]["calls"] > 0
 
 
 def test_work_compares_with_what_slots_and_gil_permit() -> None:
