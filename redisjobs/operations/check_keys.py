@@ -15,6 +15,7 @@ from redisjobs.operations.verdicts import (
     CheckReport,
     KindFacts,
     Report,
+    lease_ms,
     on_kind,
     on_meta,
     on_worker,
@@ -204,6 +205,6 @@ def _examine_kinds(keys: Keys, stored: Stored, report: CheckReport) -> Operation
 def _examine_workers(keys: Keys, stored: Stored, report: CheckReport) -> Operation[None]:
     every = list(dict.fromkeys([*stored.lists, *stored.described]))
     seen = yield from look_at_workers(keys, every)
-    anybody_lives = any((one.lease_left_us or 0) > 0 for one in seen)
+    living = [lease_ms(one) for one in seen if (one.lease_left_us or 0) > 0]
     for one in seen:
-        report.add(on_worker(one, anybody_lives))
+        report.add(on_worker(one, living))

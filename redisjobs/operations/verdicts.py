@@ -252,8 +252,16 @@ def on_kind(facts: KindFacts) -> Iterator[str]:
             )
 
 
-def on_worker(seen: SeenWorker, anybody_lives: bool) -> Iterator[str]:
-    """Whether a worker's entries belong together, and whether it was reaped when it fell silent."""
+def lease_ms(seen: SeenWorker) -> int:
+    """How long a worker's lease is, in milliseconds."""
+    return read_info(seen.info).lease_ms or ASSUMED_LEASE_MS
+
+
+def on_worker(seen: SeenWorker, living: Sequence[int]) -> Iterator[str]:
+    """Whether a worker's entries belong together, and whether it was reaped when it fell silent.
+
+    `living`: the leases of those that live, in milliseconds. They reap by the longer of both.
+    """
     worker = f"worker {shown(seen.name)}"
     if seen.lease_left_us is None:
         if seen.held:
@@ -266,11 +274,11 @@ def on_worker(seen: SeenWorker, anybody_lives: bool) -> Iterator[str]:
         return
     if seen.info is None:
         yield f"workers: {worker} is registered, but worker-info does not have it"
-    lease_s = (read_info(seen.info).lease_ms or ASSUMED_LEASE_MS) / 1000
+    lease_s = max([lease_ms(seen), *living]) / 1000
     silent_s = -seen.lease_left_us / 1e6
     held = f"it holds {seen.held:,} deliveries" if seen.held else "it holds nothing"
     if seen.is_being_reaped:
-        if not anybody_lives:
+        if not living:
             yield f"leases: {worker} was being reaped, but no worker is left to go on; {held}"
     elif silent_s > LEASES_UNTIL_LONG_LAPSED * lease_s:
         yield (

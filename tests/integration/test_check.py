@@ -157,6 +157,15 @@ class TestLeases:
         [sentence] = check(full)
         assert "'idle'" in sentence
 
+    def test_long_is_by_the_longest_lease_of_those_who_would_reap_it(self, full: Bench) -> None:
+        full.beat("w", info=b'{"lease_ms":1000}')
+        full.beat("idle", 3600_000_000, info=b'{"lease_ms":60000}')
+        full.clock.advance(timedelta(seconds=15 + 3 * 60 - 5))
+        assert check(full) == []
+        full.clock.advance(timedelta(seconds=6))
+        [sentence] = check(full)
+        assert "over 3 leases of 60 s" in sentence
+
     def test_a_worker_that_is_being_reaped_is_left_to_the_living(self, full: Bench) -> None:
         full.client.zadd(full.keys.workers, {"w": 0})
         assert check(full) == []
