@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import redis
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ResponseError
 
 from redisjobs.address import Address
 from redisjobs.errors import RedisJobsError
@@ -48,12 +48,9 @@ class AsyncLine:
                 with _cancellation_heeded():
                     await connection.connect()
                     await self._check_server(connection)
-            except (AuthenticationError, ResponseError) as err:
-                _close(connection)
-                raise self._address.refused(err) from None
             except (redis.RedisError, OSError) as err:
                 _close(connection)
-                raise self._address.unavailable(err, sent=False) from None
+                raise self._address.not_opened(err) from None
             except RedisJobsError:
                 _close(connection)
                 raise

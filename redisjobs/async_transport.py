@@ -88,7 +88,7 @@ class AsyncLines:
         try:
             return await self.run_once(make())
         except LineError as err:
-            if not patience.tries_again_after(err):
+            if not patience.tries_again_after(err) or patience.is_over():
                 raise patience.explained(err) from None
 
         async def try_again() -> T:

@@ -29,11 +29,27 @@ _POOL_BUSINESS = (
     "himport_registry",
 )
 
-# A connection of a Sentinel's pool asks its pool where the primary is, with that pool's patience:
-# ours are told where to connect.
-_TOLD = {
+# How long a TLS handshake may take: a Redis that speaks no TLS would never answer it.
+HANDSHAKE_S = 3.0
+
+
+class _TlsConnection(redis.SSLConnection):
+    """redis-py waits for the handshake as long as for any reply."""
+
+    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+        if self.socket_timeout is not None:
+            sock.settimeout(min(HANDSHAKE_S, self.socket_timeout))
+        wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        wrapped.settimeout(self.socket_timeout)
+        return wrapped
+
+
+# What stands for redis-py's own. A connection of a Sentinel's pool asks that pool where the primary
+# is, with its patience: ours are told where to connect.
+_OURS = {
+    redis.SSLConnection: _TlsConnection,
     redis.sentinel.SentinelManagedConnection: redis.Connection,
-    redis.sentinel.SentinelManagedSSLConnection: redis.SSLConnection,
+    redis.sentinel.SentinelManagedSSLConnection: _TlsConnection,
     redis.asyncio.sentinel.SentinelManagedConnection: redis.asyncio.Connection,
     redis.asyncio.sentinel.SentinelManagedSSLConnection: redis.asyncio.SSLConnection,
 }
@@ -42,7 +58,7 @@ _TOLD = {
 # to it.
 _BLOCKING = {
     redis.asyncio.Connection: redis.Connection,
-    redis.asyncio.SSLConnection: redis.SSLConnection,
+    redis.asyncio.SSLConnection: _TlsConnection,
     redis.asyncio.UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
 }
 _ASYNC_ONLY = ("parser_class", "encoder_class", "redis_connect_func")
@@ -59,12 +75,15 @@ class Connections:
     """
 
     def __init__(self, pool: Any, *, is_async: bool) -> None:
-        if "connection_pool" in pool.connection_kwargs and pool.connection_class not in _TOLD:
+        if "connection_pool" in pool.connection_kwargs and pool.connection_class not in _OURS:
             raise ConfigurationError(
                 f"the Redis client connects to Sentinels by {pool.connection_class.__name__}:"
                 " give it a connection class of redis.sentinel, or no class at all"
             )
-        self._class = _TOLD.get(pool.connection_class, pool.connection_class)
+        self.is_tls = issubclass(
+            pool.connection_class, redis.SSLConnection | redis.asyncio.SSLConnection
+        )
+        self._class = _OURS.get(pool.connection_class, pool.connection_class)
         self._is_async = is_async
         self._settings = {
             **{
@@ -103,6 +122,8 @@ class Connections:
     def asyncio(self, timeout_s: float, **where: Any) -> Any:
         """An asyncio connection, with the same limits. Only of an asyncio client's server."""
         settings = self._settings | _time_limits(timeout_s) | where
+        if self.is_tls:  # the handshake is part of connecting here
+            settings["socket_connect_timeout"] = min(HANDSHAKE_S, timeout_s)
         return self._class(**settings | {"retry": AsyncRetry(NoBackoff(), 0)})
 
 

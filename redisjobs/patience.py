@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
@@ -39,6 +40,7 @@ class Patience:
     """
 
     def __init__(self, *, repeatable: bool) -> None:
+        self._began = time.monotonic()
         self._repeatable = repeatable
         self._maybe_done = False
         self._awaits_failover = False
@@ -51,9 +53,9 @@ class Patience:
         self._awaits_failover = err.awaits_failover
         return self._repeatable or not err.sent
 
-    def is_over(self, state: RetryCallState) -> bool:
-        """Whether it was tried for long enough."""
-        return (state.seconds_since_start or 0.0) >= self.limit_s
+    def is_over(self, _: RetryCallState | None = None) -> bool:
+        """Whether it was tried for long enough, the first try included."""
+        return time.monotonic() - self._began >= self.limit_s
 
     @property
     def limit_s(self) -> float:

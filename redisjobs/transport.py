@@ -5,6 +5,7 @@ reconnection.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import redis
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ResponseError
 from tenacity import Retrying
 
 from redisjobs.address import Address
@@ -58,12 +59,9 @@ class Line:
             try:
                 connection.connect()
                 self._check_server(connection)
-            except (AuthenticationError, ResponseError) as err:
-                connection.disconnect()
-                raise self._address.refused(err) from None
             except (redis.RedisError, OSError) as err:
                 connection.disconnect()
-                raise self._address.unavailable(err, sent=False) from None
+                raise self._address.not_opened(err) from None
             except RedisJobsError:
                 connection.disconnect()
                 raise
@@ -142,6 +140,18 @@ class Line:
         with self._closed_on_failure():
             _send(connection, [pack(("BLPOP", *keys, 0))])
         return connection._sock.fileno()
+
+    def has_reply(self) -> bool:
+        """Whether the pending pop, whose socket is readable, has ended: over TLS it may be that
+        nothing was said but by TLS itself, such as its tickets.
+        """
+        connection = self.connect()
+        if not isinstance(connection._sock, ssl.SSLSocket):
+            return True
+        try:
+            return bool(connection._parser.read_from_socket(timeout=0, raise_on_timeout=False))
+        except (redis.RedisError, OSError):
+            return True  # the connection's end
 
     def end_pop(self) -> bytes | None:
         """Reads the reply of the pending pop. Returns the list that it came from.
@@ -296,7 +306,7 @@ class Lines:
         try:
             return self.run_once(make())
         except LineError as err:
-            if not patience.tries_again_after(err):
+            if not patience.tries_again_after(err) or patience.is_over():
                 raise patience.explained(err) from None
         try:
             return Retrying(**patience.terms())(lambda: self.run_once(make()))

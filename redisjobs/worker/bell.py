@@ -59,6 +59,8 @@ class Bell:
             self._wakeup.drain()
         if self._socket is None or self._socket not in readable:
             return None
+        if not self._line.has_reply():
+            return None
         self._socket = None
         return self._line.end_pop()
 

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 import redisjobs
-from redisjobs import ConfigurationError, Job, RetryableError, Status
+from redisjobs import AsyncRedisQueue, ConfigurationError, Job, RedisQueue, RetryableError, Status
 from tests import drivers
 from tests.drivers import DRIVERS
 from tests.running import running, wait_for_end
@@ -77,11 +77,14 @@ def handler(ctx: Context, job: Job) -> bytes:
     return job.payload
 
 
-def live(queue: Any) -> None:
+def live(server: EmbeddedServer, driver: Driver) -> None:
     """All that can be asked of a queue."""
+    queue = driver.from_url(as_user(server))
+    for_worker = RedisQueue if driver.name == "blocking" else AsyncRedisQueue
+    worker_queue = for_worker.from_url(as_user(server))
     ids = [f"job-{word}" for word in ("quick", "retry", "fail")]
     queue.enqueue(*(Job("kind", id[4:].encode(), id=id) for id in ids))
-    with running(queue, {"kind": handler}, min_retry_backoff=0.0):
+    with running(worker_queue, {"kind": handler}, min_retry_backoff=0.0):
         ended = wait_for_end(queue, *ids)
         queue.enqueue(Job("kind", id="waited-for", delay=0.2))
         assert queue.wait("waited-for", 10.0).status is Status.DONE
@@ -96,7 +99,7 @@ def live(queue: Any) -> None:
 
 
 def test_all_of_a_queue_works(server: EmbeddedServer, driver: Driver) -> None:
-    live(driver.from_url(as_user(server)))
+    live(server, driver)
     assert refused(server) == set()
 
 
@@ -126,7 +129,7 @@ def test_the_command_line_works(own_server: OwnServer, tmp_path: Path) -> None:
 def test_what_may_be_left_out(own_server: OwnServer, driver: Driver) -> None:
     server = own_server(tcp=True)
     allow(server, re.sub(r" \+(info|role|wait)\b", "", LINE))
-    live(driver.from_url(as_user(server)))
+    live(server, driver)
     assert refused(server) == {"info"}
 
 

@@ -19,6 +19,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from redisjobs import (
+    AsyncRedisQueue,
     ConfigurationError,
     Job,
     NotReplicatedError,
@@ -217,10 +218,12 @@ class TestCredentials:
             sentinel_kwargs={"password": SENTINEL_PASSWORD},
             password=PASSWORD,
         )
-        queue = driver(manager.master_for(SERVICE), f"made-{driver.name}")
-        queue.enqueue(Job("kind"))
-        with running(queue, {"kind": Ledger().note}) as worker:
-            worker.worker.stop()
+        name, job = f"made-{driver.name}", Job("kind")
+        queue = driver(manager.master_for(SERVICE), name)
+        queue.enqueue(job)
+        for_worker = RedisQueue if driver.name == "blocking" else AsyncRedisQueue
+        with running(for_worker(manager.master_for(SERVICE), name), {"kind": Ledger().note}):
+            wait_for_end(queue, job.id)
 
     @pytest.mark.parametrize("password", [PASSWORD, SENTINEL_PASSWORD])
     def test_wrong_ones_are_refused_at_once_and_not_told(

@@ -1,123 +1,224 @@
-"""Connections that are encrypted."""
+"""Redis over TLS: all works, and what is wrong is told soon, by what it is."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import select
 import shutil
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 
-from redisjobs import AsyncRedisQueue, Job, RedisQueue, RetryableError, Status
-from redisjobs.errors import QueueUnavailableError
-from redisjobs.operations.claim import ClaimRequest, claim
-from redisjobs.operations.membership import register
+from redisjobs import (
+    AsyncRedisQueue,
+    ConfigurationError,
+    EmbeddedServerError,
+    Job,
+    QueueUnavailableError,
+    RedisQueue,
+    Status,
+)
+from redisjobs.embedded import EmbeddedServer
+from tests import drivers
+from tests.drivers import DRIVERS
 from tests.running import Ledger, running, wait_for_end
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-    from redisjobs.context import Context
     from tests.conftest import OwnServer
+    from tests.drivers import Driver
+
+PASSWORD = "s3cret"
+OPENSSL = shutil.which("openssl")
+pytestmark = pytest.mark.skipif(
+    OPENSSL is None, reason="no openssl is on PATH (Debian: apt-get install openssl)"
+)
+# What is wrong is no outage, and not waited for as one.
+SOON_S = 5.0
+_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
 
 
-def _use_everything(queue: RedisQueue) -> None:
-    """Each method, and workers that come to each of their operations."""
-    ledger = Ledger()
+class Certificates(NamedTuple):
+    """Paths: of an authority, and of a certificate for 127.0.0.1 with its key."""
 
-    def retried(ctx: Context, job: Job) -> None:
-        if ctx.attempt == 1:
-            raise RetryableError("once")
-        ledger.note(ctx, job)
+    authority: Path
+    certificate: Path
+    key: Path
 
-    def fails(ctx: Context, job: Job) -> None:
-        raise ValueError("for good")
+    @classmethod
+    def make(cls, folder: Path) -> Certificates:
+        folder.mkdir()
+        _openssl(
+            folder, "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA"
+        )
+        _openssl(
+            folder, "req", "-x509", *_KEY, "-keyout", "server.key", "-out", "server.pem",
+            "-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-CA", "ca.pem", "-CAkey", "ca.key",
+        )  # fmt: skip
+        return cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
 
-    dead, jobs = Job("kind"), [Job("kind"), Job("retried"), Job("kind", delay=0.3)]
-    info = json.dumps({"lease_ms": 300}).encode()
-    queue.enqueue(dead)
-    queue.lines.run(lambda: register(queue.keys, "dead", 1, info, {}))
-    queue.lines.run(lambda: claim(queue.keys, ClaimRequest("dead", ["kind"], 1, 1, 3, 1)))
-    handlers = {"kind": ledger.note, "retried": retried, "fails": fails}
-    with running(queue, handlers, lease=0.6, min_retry_backoff=0):
-        queue.enqueue(*jobs)
-        failed, cancelled = Job("fails"), Job("kind", delay=60)
-        queue.enqueue(failed, cancelled)
-        assert queue.cancel(cancelled.id)
-        assert queue.wait(jobs[0].id, 10).status is Status.DONE
-        ended = wait_for_end(queue, *(job.id for job in jobs), dead.id)
-        assert {job.status for job in ended} == {Status.DONE}
-        assert queue.wait(failed.id, 10).status is Status.FAILED
-        assert queue.delete(cancelled.id)
-        assert queue.stats().kinds["kind"].done == 3
-    assert queue.retry(failed.id)
-    assert queue.dequeue(["fails"], _done)
+
+def _openssl(folder: Path, *words: str) -> None:
+    assert OPENSSL is not None
+    ran = subprocess.run([OPENSSL, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+class Served(NamedTuple):
+    """A server that speaks TLS on a port, and its password."""
+
+    port: int
+    certificates: Certificates
+    password: str
+
+    def url(self, authority: Path | None = None, **settings: str) -> str:
+        """Where it is, for a client that trusts this authority, or the right one."""
+        query = {"ssl_ca_certs": str(authority or self.certificates.authority)} | settings
+        options = "&".join(f"{name}={value}" for name, value in query.items())
+        return f"rediss://:{self.password}@127.0.0.1:{self.port}/0?{options}"
+
+
+@contextmanager
+def serving(folder: Path, password: str = "") -> Iterator[Served]:
+    certificates = Certificates.make(folder)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = {
+        "tls-port": str(port),
+        "tls-cert-file": str(certificates.certificate),
+        "tls-key-file": str(certificates.key),
+        "tls-ca-cert-file": str(certificates.authority),
+        "tls-auth-clients": "optional",
+    }
+    try:
+        server = EmbeddedServer(options=options)
+    except EmbeddedServerError as err:
+        if "tls" not in str(err).lower():
+            raise
+        pytest.skip("this redis-server was built without TLS")
+    with server, redis.Redis.from_url(server.url) as client:
+        client.config_set("requirepass", password)
+        yield Served(port, certificates, password)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("tls") / "right", PASSWORD) as started:
+        yield started
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """An authority that has certified nobody here."""
+    return Certificates.make(tmp_path / "stranger").authority
+
+
+@pytest.fixture(params=DRIVERS[:2])
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    with drivers.driver(request.param) as made:
+        yield made
+
+
+def failure(call: Callable[[], Any], kind: type[Exception], words: str) -> str:
+    """What is told, soon, and without secrets."""
+    began = time.monotonic()
+    with pytest.raises(kind, match=words) as caught:
+        call()
+    assert time.monotonic() - began < SOON_S
+    assert PASSWORD not in str(caught.value)
+    return str(caught.value)
+
+
+def test_all_works(served: Served, driver: Driver, queue_name: str) -> None:
+    queue, ledger = driver.from_url(served.url(), queue_name), Ledger()
+    ids = [f"job-{number}" for number in range(20)]
+    queue.enqueue(*(Job("kind", id=id) for id in ids))
+    for_worker = RedisQueue if driver.name == "blocking" else AsyncRedisQueue
+    with running(
+        for_worker.from_url(served.url(), queue_name), {"kind": ledger.note}, poll_interval=60
+    ):
+        wait_for_end(queue, *ids)
+        # By now its pop waits: a bell is heard through TLS, too.
+        later = Job("kind")
+        queue.enqueue(later)
+        assert queue.wait(later.id, 10.0).status is Status.DONE
     assert queue.check() == []
 
 
-def _done(ctx: Context, job: Job) -> Job:
-    job.status = Status.DONE
-    return job
+def test_what_only_tls_says_is_no_reply(tmp_path: Path, queue_name: str) -> None:
+    """After the handshake the server sends tickets: its socket is readable then, unless the client
+    has read something else on it, as the answer to its password.
+    """
+    with serving(tmp_path / "right") as open_to_all:
+        client = redis.Redis.from_url(
+            open_to_all.url(),
+            redis_connect_func=lambda connection: connection._parser.on_connect(connection),
+        )
+        queue = RedisQueue(client, queue_name)
+        queue.stats()  # from now on the server's version is known, and not asked for
+        line = queue.lines.new_line(1.0)
+        try:
+            socket_of_pop = line.begin_pop([queue.keys.bell("kind")])
+            assert socket_of_pop is not None
+            assert select.select([socket_of_pop], [], [], 10.0)[0]
+            assert not line.has_reply()
+            queue.enqueue(Job("kind"))
+            assert wait_until(line.has_reply, "the bell rings")
+            assert line.end_pop() == queue.keys.bell("kind")
+        finally:
+            line.close()
+            queue.close()
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A folder with `key.pem` and `cert.pem`, which is its own authority, for 127.0.0.1."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl is on PATH (Debian: apt-get install openssl)")
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True)
-    return tmp_path
+def test_the_command_line_takes_the_url(served: Served) -> None:
+    command = [sys.executable, "-m", "redisjobs", "check", "--url", served.url()]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert "sound" in told.stdout
 
 
-@pytest.fixture
-def encrypted(own_server: OwnServer, certificate: Path) -> str:
-    """The URL of a server that speaks TLS only."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    own_server(
-        "redis-on-path",
-        options={
-            "tls-port": str(port),
-            "tls-cert-file": str(certificate / "cert.pem"),
-            "tls-key-file": str(certificate / "key.pem"),
-            "tls-ca-cert-file": str(certificate / "cert.pem"),
-            "tls-auth-clients": "no",
-        },
-    )
-    return f"rediss://127.0.0.1:{port}/0"
+class TestWhatIsWrong:
+    def test_an_unknown_authority(self, served: Served, driver: Driver, stranger: Path) -> None:
+        queue = driver.from_url(served.url(stranger))
+        failure(lambda: queue.enqueue(Job("kind")), ConfigurationError, "no TLS connection")
 
+    def test_another_host(self, served: Served, driver: Driver) -> None:
+        queue = driver.from_url(served.url().replace("127.0.0.1", "localhost"))
+        failure(lambda: queue.enqueue(Job("kind")), ConfigurationError, "no TLS connection")
 
-def test_over_tls_everything_works(encrypted: str, certificate: Path) -> None:
-    queue = RedisQueue.from_url(f"{encrypted}?ssl_ca_certs={certificate / 'cert.pem'}", "tls")
-    _use_everything(queue)
-    wait_until(lambda: queue.stats().workers == (), "all workers have left")
-    queue.close()
+    def test_a_server_without_tls(self, driver: Driver, own_server: OwnServer) -> None:
+        port = urlsplit(own_server(tcp=True).url).port
+        queue = driver.from_url(f"rediss://:{PASSWORD}@127.0.0.1:{port}/0")
+        # Some handshakes have a byte that Redis takes for the end of a command, and answers.
+        failure(
+            lambda: queue.enqueue(Job("kind")),
+            (ConfigurationError, QueueUnavailableError),  # type: ignore[arg-type]
+            "TLS",
+        )
 
+    def test_a_url_without_tls(self, served: Served, driver: Driver) -> None:
+        queue = driver.from_url(f"redis://:{PASSWORD}@127.0.0.1:{served.port}/0")
+        failure(
+            lambda: queue.enqueue(Job("kind")),
+            (ConfigurationError, QueueUnavailableError),  # type: ignore[arg-type]
+            str(served.port),
+        )
 
-def test_over_tls_the_asyncio_queue_works_too(encrypted: str, certificate: Path) -> None:
-    async def enqueue_and_get() -> None:
-        url = f"{encrypted}?ssl_ca_certs={certificate / 'cert.pem'}"
-        queue, job = AsyncRedisQueue.from_url(url, "tls-async"), Job("kind")
-        await queue.enqueue(job)
-        got = await queue.get(job.id)
-        assert got is not None
-        assert got.status is Status.PENDING
-        await queue.close()
+    def test_nobody_at_all(self, served: Served, driver: Driver) -> None:
+        queue = driver.from_url(served.url().replace(str(served.port), "1"))
+        failure(lambda: queue.enqueue(Job("kind")), QueueUnavailableError, "cannot be reached")
 
-    asyncio.run(enqueue_and_get())
-
-
-def test_a_server_whose_certificate_is_not_trusted_is_not_spoken_to(encrypted: str) -> None:
-    queue = RedisQueue.from_url(encrypted, "tls")
-    with pytest.raises(QueueUnavailableError, match="certificate verify failed"):
-        queue.enqueue(Job("kind"))
-    queue.close()
+    def test_a_worker_is_told_when_it_starts(self, served: Served, stranger: Path) -> None:
+        with drivers.driver("blocking") as made:
+            worker = running(made.from_url(served.url(stranger)), {"kind": Ledger().note})
+            with pytest.raises(ConfigurationError, match="no TLS connection"), worker as started:
+                started.join(SOON_S)
