@@ -24,7 +24,7 @@ from redisjobs.operations.library import Library, standard
 from redisjobs.operations.operation import Calls, Operation
 from redisjobs.patience import TIMEOUT_S, LineError, Patience
 from redisjobs.waiting import Ask, Hear, Listen, Pause, Step, Waiting
-from redisjobs.wire import errors_of_ours, exchanging, not_now, pack
+from redisjobs.wire import Exchange, errors_of_ours, exchanging, not_now, pack
 
 T = TypeVar("T")
 
@@ -116,10 +116,24 @@ class Line:
             LineError: no or not all replies came. The connection is closed.
         """
         exchange = exchanging(calls, self._library)
+        return self._exchanged(exchange, self._round_trip(next(exchange)))
+
+    def begin(self, calls: Calls) -> Callable[[], Sequence[Any]]:
+        """Sends what `exchange` sends. What it returns reads the replies: until then nothing else
+        may use the line.
+
+        Raises:
+            LineError: not all could be sent. The connection is closed.
+        """
+        exchange = exchanging(calls, self._library)
         packed = next(exchange)
+        self._send(packed)
+        return lambda: self._exchanged(exchange, self._receive(len(packed)))
+
+    def _exchanged(self, exchange: Exchange[list[Any]], heard: list[Any]) -> Sequence[Any]:
         try:
             while True:
-                packed = exchange.send(self._round_trip(packed))
+                heard = self._round_trip(exchange.send(heard))
         except StopIteration as end:
             replies: list[Any] = end.value
         if refusal := not_now(replies):
@@ -200,8 +214,20 @@ class Line:
         # Both in one: what interrupts between them (a Ctrl-C) leaves replies behind, which the next
         # caller would take for its own.
         with self._closed_on_failure():
-            _send(connection, packed if len(packed) < 3 else [b"".join(packed)])
+            _send(connection, _few(packed))
             return [_read(connection) for _ in packed]
+
+    def _send(self, packed: list[bytes]) -> None:
+        connection = self.connect()
+        with self._closed_on_failure():
+            _send(connection, _few(packed))
+
+    def _receive(self, count: int) -> list[Any]:
+        connection = self._connection
+        if connection is None:
+            raise self._address.unavailable(ConnectionError("it was closed"), sent=True)
+        with self._closed_on_failure():
+            return [_read(connection) for _ in range(count)]
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:
@@ -227,6 +253,11 @@ def _send(connection: Any, packed: list[bytes]) -> None:
     connection.send_packed_command(packed, check_health=False)
 
 
+def _few(packed: list[bytes]) -> list[bytes]:
+    """As few pieces as are worth it: each is sent by itself."""
+    return packed if len(packed) < 3 else [b"".join(packed)]
+
+
 def _read(connection: Any) -> Any:
     try:
         return connection.read_response(disable_decoding=True)
@@ -245,6 +276,33 @@ def drive(operation: Operation[T], line: Line) -> T:
     with errors_of_ours():
         try:
             calls = next(operation)
+            while True:
+                calls = operation.send(line.exchange(calls))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
+def begin(operation: Operation[T], line: Line) -> Callable[[], T]:
+    """Sends an operation's first round trip. What it returns hears its replies and carries the
+    operation out: until then nothing else may use the line.
+
+    Raises:
+        LineError: the connection broke.
+    """
+    try:
+        calls = next(operation)
+    except StopIteration as end:
+        value: T = end.value
+        return lambda: value
+    heard = line.begin(calls)
+    return lambda: _landed(operation, heard, line)
+
+
+def _landed(operation: Operation[T], heard: Callable[[], Sequence[Any]], line: Line) -> T:
+    with errors_of_ours():
+        try:
+            calls = operation.send(heard())
             while True:
                 calls = operation.send(line.exchange(calls))
         except StopIteration as end:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from redisjobs.errors import InvalidJobError, LockLostError
 from redisjobs.job import Job
 from redisjobs.keys import Keys
 from redisjobs.operations.operation import Argument, Call, Operation, reply_of
-from redisjobs.record import decode_record, decode_state, fresh_job, to_job
+from redisjobs.record import decode_record, decode_state, to_job
 
 TIMEKEEPER_MS = 2000
 
@@ -49,11 +49,16 @@ class Claim(NamedTuple):
 
 class Claimed(NamedTuple):
     """What a claim came to. `next_due_us`: when to claim next, from now; None where that is
-    nobody's or another's to mind.
+    nobody's or another's to mind. Its jobs are columns: `ids`, `records`, `runs` (a kind, and how
+    many in a row are of it), and `states` and `losses`, which are empty where all have none.
     """
 
     token: int
-    claims: Sequence[Claim]
+    ids: Sequence[bytes]
+    records: Sequence[bytes]
+    runs: Sequence[tuple[str, int]]
+    states: Sequence[bytes | None]
+    losses: Sequence[int]
     next_due_us: int | None
     keeps_done: bool
     stopped: bool
@@ -61,6 +66,28 @@ class Claimed(NamedTuple):
     passed: int
     emptying: tuple[str, str] | None
     left_over: bool
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of its jobs, some perhaps more than once."""
+        return [kind for kind, _ in self.runs]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Its jobs, each by itself."""
+        return list(self.rows())
+
+    def rows(self) -> Iterator[Claim]:
+        """The same, one at a time."""
+        count = len(self.ids)
+        return map(
+            Claim,
+            map(bytes.decode, self.ids),
+            chain.from_iterable(repeat(kind, length) for kind, length in self.runs),
+            self.records,
+            self.states or repeat(None, count),
+            self.losses or repeat(0, count),
+        )
 
 
 def claim(keys: Keys, request: ClaimRequest) -> Operation[Claimed]:
@@ -95,10 +122,6 @@ def job_of(claim: Claim) -> Job:
         InvalidJobError: its record or state cannot be read.
         IncompatibleQueueError: it was stored by a newer release.
     """
-    if not claim.state:
-        fresh = fresh_job(claim.id, claim.kind, claim.record)
-        if fresh is not None:
-            return fresh
     record = decode_record(claim.record)  # first: whose format is unknown, its state may be, too
     job = to_job(claim.id, record, decode_state(claim.state) if claim.state else None)
     if job.kind != claim.kind:
@@ -114,24 +137,14 @@ def _claimed(request: ClaimRequest, reply: Any) -> Claimed:
         raise LockLostError(f"worker {request.worker} is not registered any more")
     _, token, next_due_us, keeps_done, flags, passed, kind_place, emptying_id, left_over = head
     _, ids, records, runs, states, losses = reply
-    kinds, count = request.kinds, len(ids)
-    kind_of_each = chain.from_iterable(
-        repeat(kinds[place - 1], length)
-        for place, length in zip(runs[::2], runs[1::2], strict=True)
-    )
+    kinds = request.kinds
     return Claimed(
         token,
-        [
-            Claim(id.decode(), kind, record, state, loss)
-            for id, kind, record, state, loss in zip(
-                ids,
-                kind_of_each,
-                records,
-                states or repeat(None, count),
-                losses or repeat(0, count),
-                strict=True,
-            )
-        ],
+        ids,
+        records,
+        [(kinds[place - 1], count) for place, count in zip(runs[::2], runs[1::2], strict=True)],
+        states,
+        losses,
         None if next_due_us < 0 else next_due_us,
         bool(keeps_done),
         b"s" in flags,

@@ -67,9 +67,9 @@ class Agenda:
         self.stopped = claimed.stopped
         self.passed = claimed.passed
         self._left_over = claimed.left_over
-        self.hungry = claimed.left_over and bool(claimed.claims)
+        self.hungry = claimed.left_over and bool(claimed.ids)
         self.found_nothing = asked_all and not (
-            claimed.claims or claimed.left_over or claimed.passed or claimed.emptying is not None
+            claimed.ids or claimed.left_over or claimed.passed or claimed.emptying is not None
         )
         pause_s = self._poll_s
         if claimed.next_due_us is not None:

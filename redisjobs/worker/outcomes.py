@@ -10,10 +10,11 @@ from typing import Any
 
 from redisjobs.attempt import Outcome
 from redisjobs.context import Context
+from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
-from redisjobs.operations.claim import Claim, job_of
+from redisjobs.operations.claim import Claim, Claimed, job_of
 from redisjobs.operations.settle import Settlement, unreadable
-from redisjobs.record import encode_state_body
+from redisjobs.record import encode_state_body, fresh_job
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
 from redisjobs.worker.delivery import Delivery
@@ -37,17 +38,24 @@ class Clerk:
             delivery.losses, delivery.token, self._logger,
         )  # fmt: skip
 
-    def delivery(self, token: int, claim: Claim, *, alone: bool) -> Delivery:
-        """The delivery that a claim handed out.
-
-        Raises:
-            InvalidJobError: its record or state cannot be read.
-            IncompatibleQueueError: it was stored by a newer release.
-        """
-        job = job_of(claim)
-        handler = self._handlers.get(claim.kind)
-        assert handler is not None  # only kinds with a handler are claimed, and none is taken away
-        return Delivery(token, job, handler.fn, handler.is_async, claim.losses, alone)
+    def deliveries(self, claimed: Claimed) -> tuple[list[Delivery], list[tuple[Claim, Exception]]]:
+        """What a claim handed out; and those jobs that cannot be read, with the reason."""
+        token, alone = claimed.token, claimed.alone
+        deliveries, unreadable = list[Delivery](), list[tuple[Claim, Exception]]()
+        handlers = {kind: self._handlers.get(kind) for kind in claimed.kinds}
+        for claim in claimed.rows():
+            id, kind, record, state, losses = claim
+            job = None if state else fresh_job(id, kind, record)
+            if job is None:
+                try:
+                    job = job_of(claim)
+                except (InvalidJobError, IncompatibleQueueError) as err:
+                    unreadable.append((claim, err))
+                    continue
+            handler = handlers[kind]
+            assert handler is not None  # only kinds with one are claimed, and none is taken away
+            deliveries.append(Delivery(token, job, handler.fn, handler.is_async, losses, alone))
+        return deliveries, unreadable
 
     def unreadable(self, token: int, claim: Claim, err: Exception) -> tuple[Delivery, Settlement]:
         """A job that cannot be run: FAILED with the reason, or if it is a newer release's, left for

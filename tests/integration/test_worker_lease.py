@@ -13,7 +13,7 @@ import pytest
 from redisjobs import Job, RedisQueue, Status
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.giving_back import reap
-from redisjobs.worker import pump
+from redisjobs.worker import round_trips
 from redisjobs.worker.incarnation import Life
 from tests.pace import BelievedPace
 from tests.running import Ledger, assert_sound, held, running, wait_for_end
@@ -242,7 +242,7 @@ class TestForgotten:
                 passed_over.release()
             return reply
 
-        monkeypatch.setattr(pump, "claim", noting)
+        monkeypatch.setattr(round_trips, "claim", noting)
         queue.enqueue(job)
         with running(queue, {"kind": handler.sync}, lease=120, poll_interval=120):
             wait_for_event(handler.began, "the handler has begun")
@@ -276,7 +276,7 @@ class TestForgotten:
         first, *others = [Job("kind") for _ in range(1 + behind)]
         queue.enqueue(first, *others)
         monkeypatch.setattr(Life, "burned_the_time", lambda life: burned)
-        monkeypatch.setattr(pump, "Pace", BelievedPace)
+        monkeypatch.setattr(round_trips, "Pace", BelievedPace)
         settings: dict[str, Any] = {"lease": 120, "poll_interval": 120, "prefetch": 10}
         with running(queue, {"kind": fn}, concurrency=1, **settings) as worker:
             wait_for_event(handler.began, "the first one has begun")

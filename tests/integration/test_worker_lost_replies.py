@@ -12,7 +12,7 @@ import pytest
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.operations.claim import ClaimRequest, claim
 from redisjobs.operations.membership import register
-from redisjobs.worker import pump
+from redisjobs.worker import round_trips
 from tests.pace import BelievedPace
 from tests.proxy import Fault, Proxy, When
 from tests.running import Ledger, assert_sound, held, running, wait_for_end
@@ -171,7 +171,7 @@ def test_a_release_of_what_is_stuck(
 
     others = [Job("kind") for _ in range(20)]
     queue.enqueue(Job("kind"), *others)
-    monkeypatch.setattr(pump, "Pace", BelievedPace)
+    monkeypatch.setattr(round_trips, "Pace", BelievedPace)
     fault = proxy.cut("release", when)
     with running(far, {"kind": long}, concurrency=1, prefetch=50, lease=60):
         wait_for_event(began, "the long job has begun")
@@ -203,7 +203,7 @@ def test_the_end_of_a_worker(
 
     first, *others = [Job("kind") for _ in range(10)]
     queue.enqueue(first, *others)
-    monkeypatch.setattr(pump, "Pace", BelievedPace)
+    monkeypatch.setattr(round_trips, "Pace", BelievedPace)
     with running(far, {"kind": fn}, concurrency=1, prefetch=50, lease=60) as worker:
         wait_for_event(began, "the first one has begun")
         fault = proxy.cut(command, when)

@@ -16,7 +16,7 @@ import redis
 
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
-from redisjobs.worker import Worker, pump
+from redisjobs.worker import Worker, round_trips
 from redisjobs.worker.incarnation import Life
 from tests.pace import BelievedPace
 from tests.running import (
@@ -181,7 +181,7 @@ class TestPrefetch:
 
         others = _jobs(30)
         queue.enqueue(Job("kind"), *others)
-        monkeypatch.setattr(pump, "Pace", BelievedPace)
+        monkeypatch.setattr(round_trips, "Pace", BelievedPace)
         with running(queue, {"kind": long}, concurrency=1, prefetch=50, **NO_POLLING):
             wait_for_event(began, "the long job has begun")
             assert [len(names) for names in held(client, queue).values()] == [31]

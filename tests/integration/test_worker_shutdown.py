@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from redisjobs import Job, RedisQueue, Status
-from redisjobs.worker import Worker, pump
+from redisjobs.worker import Worker, round_trips
 from redisjobs.worker.shutdown import GRACE_S
 from tests.pace import BelievedPace
 from tests.proxy import Proxy
@@ -132,7 +132,7 @@ class TestStop:
     ) -> None:
         jobs = [Job("kind") for _ in range(31)]
         queue.enqueue(*jobs)
-        monkeypatch.setattr(pump, "Pace", BelievedPace)
+        monkeypatch.setattr(round_trips, "Pace", BelievedPace)
         worker = Worker(queue, {"kind": handlers.waits_sync}, concurrency=1, prefetch=50)
         thread = RunningWorker(worker)
         wait_for_event(handlers.began, "the first one has begun")

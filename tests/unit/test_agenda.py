@@ -18,7 +18,10 @@ A_CLAIM = Claim("job-1", "email", b"", None, 0)
 
 
 def _claimed(*claims: Claim, **fields: Any) -> Claimed:
-    plain = Claimed(1, claims, None, True, False, False, 0, None, False)
+    plain = Claimed(
+        1, [one.id.encode() for one in claims], [one.record for one in claims],
+        [(one.kind, 1) for one in claims], [], [], None, True, False, False, 0, None, False,
+    )  # fmt: skip
     return plain._replace(**fields)
 
 
@@ -104,7 +107,7 @@ class TestClaiming:
     [
         ({}, True),
         ({"next_due_us": 5}, True),
-        ({"claims": [A_CLAIM]}, False),
+        ({"ids": [b"x"]}, False),
         ({"left_over": True}, False),
         ({"passed": 1}, False),
         ({"emptying": ("email", "x")}, False),

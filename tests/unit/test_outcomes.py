@@ -12,7 +12,7 @@ import pytest
 from redisjobs.attempt import Outcome
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
-from redisjobs.operations.claim import Claim
+from redisjobs.operations.claim import Claim, Claimed
 from redisjobs.operations.settle import Settlement
 from redisjobs.record import decode_state, encode_job, encode_state_body
 from redisjobs.registry import Handlers
@@ -54,8 +54,23 @@ def _stored(settlement: Settlement) -> State:
     return decode_state(head + settlement.body)
 
 
+def _deliver(clerk: Clerk, claim: Claim, *, alone: bool = False) -> Delivery:
+    """As a claim of this one job is delivered; what cannot be read is raised."""
+    claimed = Claimed(
+        9, [claim.id.encode()], [claim.record], [(claim.kind, 1)],
+        [claim.state] if claim.state else [], [claim.losses] if claim.losses else [],
+        None, True, False, alone, 0, None, False,
+    )  # fmt: skip
+    deliveries, unreadable = clerk.deliveries(claimed)
+    for refused, err in unreadable:
+        assert refused == claim
+        raise err
+    (delivery,) = deliveries
+    return delivery
+
+
 def _run(clerk: Clerk, claim: Claim | None = None) -> Delivery:
-    delivery = clerk.delivery(9, claim or _claim(), alone=False)
+    delivery = _deliver(clerk, claim or _claim())
     delivery.started_at = time.monotonic()
     delivery.context = clerk.context_of(delivery, "worker-1")
     return delivery
@@ -63,20 +78,20 @@ def _run(clerk: Clerk, claim: Claim | None = None) -> Delivery:
 
 class TestDelivery:
     def test_is_named_by_token_and_id(self, clerk: Clerk) -> None:
-        delivery = clerk.delivery(9, _claim(), alone=False)
+        delivery = _deliver(clerk, _claim())
         assert (delivery.name, delivery.token, delivery.id) == ("9:job-1", 9, "job-1")
         assert (delivery.fn, delivery.is_async, delivery.alone) == (_plain, False, False)
         assert delivery.job.payload == b"payload"
 
     def test_carries_what_the_claim_told(self, clerk: Clerk) -> None:
         claim = _claim("report", losses=2, state=_state())
-        delivery = clerk.delivery(9, claim, alone=True)
+        delivery = _deliver(clerk, claim, alone=True)
         assert (delivery.fn, delivery.is_async, delivery.alone) == (_awaited, True, True)
         assert (delivery.losses, delivery.attempts_done, delivery.last_error) == (2, 2, "earlier")
         assert delivery.job.attempts_done == 2
 
     def test_its_context_tells_the_handler_where_it_runs(self, clerk: Clerk) -> None:
-        delivery = clerk.delivery(9, _claim(losses=1, state=_state()), alone=False)
+        delivery = _deliver(clerk, _claim(losses=1, state=_state()))
         context = clerk.context_of(delivery, "worker-1")
         assert (context.queue_name, context.worker_id) == ("orders", "worker-1")
         assert (context.job_id, context.job_kind) == ("job-1", "email")
@@ -101,7 +116,7 @@ class TestDelivery:
         self, clerk: Clerk, fields: dict[str, Any], error: type[Exception]
     ) -> None:
         with pytest.raises(error):
-            clerk.delivery(9, _claim()._replace(**fields), alone=False)
+            _deliver(clerk, _claim()._replace(**fields))
 
 
 class TestUnreadable:

@@ -1,0 +1,254 @@
+"""The round trips of a worker: each settles what has ended and claims what there is room for.
+
+The next one begins before the jobs of the last one are unpacked, so that Redis and this process
+work at the same time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from redisjobs.errors import LockLostError
+from redisjobs.keys import Keys
+from redisjobs.operations.claim import Claimed, ClaimRequest, claim
+from redisjobs.operations.operation import Operation, join
+from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
+from redisjobs.states import Status
+from redisjobs.transport import Line, begin
+from redisjobs.worker.agenda import LINGER_S, Agenda
+from redisjobs.worker.capacity import Capacity, Pace, Room
+from redisjobs.worker.held import Held
+from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
+from redisjobs.worker.standing import Standing, Surroundings
+
+
+class RoundTrips:
+    """Used by the pump alone.
+
+    Attributes:
+        closed: the worker winds down: nothing is claimed any more.
+        added_at: when jobs were last handed out, by the monotonic clock.
+        pace: how fast jobs of each kind end.
+        turns: whose turn it is.
+    """
+
+    def __init__(
+        self, around: Surroundings, line: Line, held: Held, standing: Standing, agenda: Agenda
+    ) -> None:
+        self._around = around
+        self._line = line
+        self._held = held
+        self._standing = standing
+        self._agenda = agenda
+        settings, now = around.life.settings, time.monotonic()
+        self._capacity = Capacity(settings.concurrency, settings.prefetch)
+        self._flight: _Flight | None = None
+        self._exchanged_at = now
+        self._version = 0  # of the handlers, as they were when it last asked
+        self.closed = False
+        self.added_at = now
+        self.pace = Pace(now)
+        self.turns = KindsInTurn()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a round trip is: what came of it is not heard yet."""
+        return self._flight is not None
+
+    def collect(self) -> None:
+        """Takes over what the crew has ended."""
+        ended, clerk, held = self._around.crew.ended, self._around.clerk, self._held
+        ghosts, keeps_done, tells_all = (
+            self._standing.ghosts, self._agenda.keeps_done, clerk.tells_all
+        )  # fmt: skip
+        if ended:
+            self._agenda.something_ended()
+        counts: dict[str, int] = {}
+        while ended:
+            delivery = ended.popleft()
+            outcome = delivery.outcome
+            assert outcome is not None  # the crew sets it before
+            if ghosts and ghosts.pop(delivery.name, None) is not None:
+                self._agenda.look_at_all()  # its next run was passed over for this one's sake
+            status = outcome.status
+            if status is None:
+                kept = held.give_back(delivery)
+            else:
+                kind = delivery.kind
+                counts[kind] = counts.get(kind, 0) + 1
+                kept = held.ended(
+                    delivery, clerk.settlement(delivery, outcome, keeps_done=keeps_done)
+                )
+            if not kept:
+                if delivery.started_at is not None:
+                    clerk.log_lost(delivery)
+            elif tells_all or status is not Status.DONE:
+                clerk.log_outcome(delivery, outcome)
+        self.pace.ended(counts, time.monotonic())
+
+    def exchange(self) -> bool:
+        """Hears what came of the round trip under way, and begins the next, which settles and
+        claims. False: there was none, and there is nothing to say.
+
+        The next one begins before the jobs that came are unpacked, so that Redis works meanwhile.
+        """
+        under_way = self.under_way
+        claimed = self._land()
+        # Suspects are looked at first: what may be claimed beside them depends on them.
+        if claimed is None or claimed.losses or claimed.alone:
+            self._take(claimed)
+            return self._begin(coming=0) or under_way
+        try:
+            return self._begin(coming=len(claimed.ids)) or under_way
+        finally:
+            self._take(claimed)
+
+    def land(self) -> bool:
+        """Hears what came of the round trip under way, and begins none. False: there was none."""
+        was_under_way = self.under_way
+        self._take(self._land())
+        return was_under_way
+
+    def forget(self) -> None:
+        """The connection broke: what came of the round trip under way will not be heard."""
+        self._flight = None
+
+    def _begin(self, coming: int) -> bool:
+        """Begins a round trip, if there is anything to say. `coming`: how many jobs were claimed
+        and are not handed out yet.
+        """
+        around, now = self._around, time.monotonic()
+        if around.life.current.lost:
+            return False
+        settlements = [
+            one if one.due_at is None else one.at(now)
+            for one in self._held.unsettled[:MOST_OUTCOMES]
+        ]
+        asked = self._claim_request(now, coming, along=bool(settlements))
+        plenty = around.crew.waiting > around.crew.low_water
+        if settlements and asked is None and plenty and now - self._exchanged_at < LINGER_S:
+            settlements = []
+        if asked is None and not settlements:
+            return False
+        self._exchanged_at = now
+        settling = settle(around.keys, around.life.current.worker_id, settlements)
+        claiming = _claiming(around.keys, None if asked is None else asked.request)
+        landing = begin(join(settling, claiming), self._line)
+        self._flight = _Flight(settlements, None if asked is None else asked.turn, landing)
+        return True
+
+    def _land(self) -> Claimed | None:
+        """What came of the round trip under way: its outcomes are settled. The jobs that it claimed
+        are the caller's to take.
+        """
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return None
+        refused, claimed = flight.landing()
+        if flight.turn is not None and claimed is None:
+            # What was refused is lost, as is all that it holds.
+            self._held.settled(one for one in flight.settlements if one not in refused)
+            self._around.life.current.lost = True
+            return None
+        self._held.settled(flight.settlements)
+        for settlement in refused:
+            self._around.clerk.log_refused(settlement)
+        if flight.turn is not None and claimed is not None:
+            now = time.monotonic()
+            self._standing.confirmed()
+            self._agenda.claimed(claimed, now, asked_all=flight.turn.all)
+            self.turns.answered(flight.turn, claimed.kinds, now)
+        return claimed
+
+    def room(self, kinds: Sequence[str], coming: int = 0) -> Room:
+        """What there is room for: nothing, where the worker winds down, runs a job alone, is past
+        its lease, or has enough to do.
+        """
+        lease_holds = time.monotonic() < self._around.life.current.lease_ends
+        if self.closed or not kinds or not lease_holds or self._held.runs_alone:
+            return Room(0, 0, ())
+        crew = self._around.crew
+        occupied = self._held.open_count + len(self._standing.ghosts) + coming
+        waiting = crew.waiting + coming
+        room = self._capacity.room(occupied, waiting, kinds, self.pace)
+        if room.free == 0 and waiting > crew.low_water:
+            return Room(0, 0, ())
+        if self._agenda.stopped or self._agenda.emptying is not None:
+            return Room(room.free, room.free, [0] * len(kinds))
+        return room
+
+    def _claim_request(self, now: float, coming: int, *, along: bool) -> _Asking | None:
+        """What to ask for, if it is time, or along with a settle, which makes it cheap."""
+        around, agenda = self._around, self._agenda
+        if around.handlers.version != self._version:
+            self._version = around.handlers.version
+            agenda.look_at_all()
+        if not (along or agenda.claim_is_due(now)):
+            return None
+        turn = self.turns.ask(
+            around.handlers.kinds,
+            now,
+            all_due=agenda.all_are_due(now),
+            working=agenda.hungry,
+            besides=agenda.emptying[0] if agenda.emptying else None,
+        )
+        kinds = turn.kinds
+        room = self.room(kinds, coming)
+        if room.limit == 0 and not (agenda.token_in_hand and kinds):
+            return None  # with a token in hand, a claim of nothing puts it back
+        settings = around.life.settings
+        guarded = self._held.count_of_losses(settings.max_losses - 1)
+        request = ClaimRequest(
+            around.life.current.worker_id, kinds, room.limit, room.free, settings.max_losses,
+            settings.most_guarded - guarded, room.ahead, agenda.passed, agenda.emptying,
+            list(self._standing.ghosts.values()),
+        )  # fmt: skip
+        return _Asking(turn, request)
+
+    def _take(self, claimed: Claimed | None) -> None:
+        """Hands out what was claimed."""
+        if claimed is None or not claimed.ids:
+            return
+        around = self._around
+        deliveries, unreadable = around.clerk.deliveries(claimed)
+        for refused, err in unreadable:
+            delivery, settlement = around.clerk.unreadable(claimed.token, refused, err)
+            self._held.claimed([delivery])
+            self._held.ended(delivery, settlement)
+        if claimed.alone:
+            for delivery in deliveries:
+                around.clerk.log_last_chance(delivery)
+        if deliveries:
+            self._held.claimed(deliveries)
+            self.added_at = time.monotonic()
+            around.crew.low_water = self._capacity.low_water(around.handlers.kinds, self.pace)
+            around.crew.add(deliveries)
+
+
+class _Asking(NamedTuple):
+    """What a round trip is to ask for."""
+
+    turn: Asked
+    request: ClaimRequest
+
+
+class _Flight(NamedTuple):
+    """A round trip under way: what it settles, whose turn it asked for, and what hears it."""
+
+    settlements: Sequence[Settlement]
+    turn: Asked | None
+    landing: Callable[[], tuple[list[Settlement], Claimed | None]]
+
+
+def _claiming(keys: Keys, request: ClaimRequest | None) -> Operation[Claimed | None]:
+    """A claim, or None where none is asked for, or the worker is not registered any more: what is
+    settled along with it is answered all the same.
+    """
+    if request is None:
+        return None
+    try:
+        return (yield from claim(keys, request))
+    except LockLostError:
+        return None
