@@ -109,7 +109,7 @@ class Watch:
 
     def _until_next_check(self) -> float:
         # It reads all that is stored, which grows.
-        return max(self._check_every_s, 8 * self._check_took_s)
+        return max(self._check_every_s, 4 * self._check_took_s)
 
     def _repeat(self, look: Callable[[], None], pause_s: Callable[[], float]) -> None:
         while not self._stopped.wait(pause_s()):
