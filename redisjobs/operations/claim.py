@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, repeat, starmap
 from typing import Any, NamedTuple
 
 from redisjobs.errors import InvalidJobError, LockLostError
@@ -75,18 +75,18 @@ class Claimed(NamedTuple):
     @property
     def claims(self) -> list[Claim]:
         """Its jobs, each by itself."""
-        return list(self.rows())
+        return list(starmap(Claim, self.rows()))
 
-    def rows(self) -> Iterator[Claim]:
-        """The same, one at a time."""
+    def rows(self) -> Iterator[tuple[str, str, bytes, bytes | None, int]]:
+        """The same as plain tuples: one is made for each job that a worker runs."""
         count = len(self.ids)
-        return map(
-            Claim,
+        return zip(
             map(bytes.decode, self.ids),
             chain.from_iterable(repeat(kind, length) for kind, length in self.runs),
             self.records,
             self.states or repeat(None, count),
             self.losses or repeat(0, count),
+            strict=True,
         )
 
 

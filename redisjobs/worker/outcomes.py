@@ -43,10 +43,11 @@ class Clerk:
         token, alone = claimed.token, claimed.alone
         deliveries, unreadable = list[Delivery](), list[tuple[Claim, Exception]]()
         handlers = {kind: self._handlers.get(kind) for kind in claimed.kinds}
-        for claim in claimed.rows():
-            id, kind, record, state, losses = claim
+        for row in claimed.rows():
+            id, kind, record, state, losses = row
             job = None if state else fresh_job(id, kind, record)
             if job is None:
+                claim = Claim(*row)
                 try:
                     job = job_of(claim)
                 except (InvalidJobError, IncompatibleQueueError) as err:
