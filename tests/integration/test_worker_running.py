@@ -16,8 +16,10 @@ import redis
 
 from redisjobs import Job, RedisQueue, RetryableError, Status
 from redisjobs.errors import ConfigurationError, InvalidJobError, UnknownKindError
+from redisjobs.operations.claim import Claimed
 from redisjobs.worker import Worker, round_trips
 from redisjobs.worker.incarnation import Life
+from redisjobs.worker.outcomes import Clerk
 from tests.pace import BelievedPace
 from tests.running import (
     Ledger,
@@ -390,3 +392,26 @@ def test_a_server_that_refuses_what_is_written_is_not_asked_in_a_busy_loop(
     assert asked < 200
     assert caplog.text.count(told) == 1
     queue.close()
+
+
+def test_the_next_round_trip_is_under_way_while_jobs_are_unpacked(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or Redis and the worker would wait for each other."""
+    seen: list[bool] = []
+    deliveries = Clerk.deliveries
+    worker = Worker(queue, {"kind": lambda ctx, job: None}, concurrency=1)
+
+    def noting(clerk: Clerk, claimed: Claimed) -> Any:
+        engine = worker._engine
+        assert engine is not None
+        seen.append(engine._pump._trips.under_way)
+        return deliveries(clerk, claimed)
+
+    monkeypatch.setattr(Clerk, "deliveries", noting)
+    monkeypatch.setattr(round_trips, "Pace", BelievedPace)
+    queue.enqueue_many(Job("kind") for _ in range(3000))
+    worker.run(burst=True)
+    assert any(seen)
+    assert queue.stats().kinds["kind"].done == 3000
+    assert queue.check() == []
