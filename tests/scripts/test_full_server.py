@@ -15,6 +15,7 @@ import redis
 from redisjobs.embedded import EmbeddedServer
 from redisjobs.errors import JobExistsError, QueueFullError
 from redisjobs.operations import membership, one_job
+from redisjobs.operations.repair import RepairReport, repair
 from redisjobs.operations.sweep import sweep
 from redisjobs.states import Status
 from tests.scripts.bench import Bench
@@ -254,6 +255,17 @@ class TestAnOperatorOnAFullServer:
         bench.fill(forget_scripts=forget)
         assert bench.run(one_job.delete(bench.keys, id))
         assert bench.stored_ids() == set()
+
+    @pytest.mark.parametrize("lost", ["due:email", "kinds", "meta", "totals"])
+    def test_repairs(self, bench: FillableBench, forget: bool, lost: str) -> None:
+        bench.end(*bench.enqueue(), letter=b"F")
+        bench.enqueue(number=2)
+        bench.take(limit=1)
+        bench.client.delete(bench.keys.prefix + lost.encode())
+        bench.fill(forget_scripts=forget)
+        report = bench.run(repair(bench.keys, RepairReport()))
+        assert len(report) == 1
+        assert report.left == []
 
     def test_reads(self, bench: FillableBench, forget: bool) -> None:
         (id,) = bench.enqueue()

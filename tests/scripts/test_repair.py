@@ -113,6 +113,25 @@ class TestDeliveriesThatNobodyMinds:
         assert bench.waiting("unreadable") == ["one"]
         assert bench.client.smembers(bench.keys.kinds) == {b"unreadable"}
 
+    def test_one_of_no_kind_that_has_ended_does_not_wait_again(self, bench: Bench) -> None:
+        bench.end(*bench.enqueue(ids=["one"]))
+        bench.client.hset(bench.keys.jobs, "one", "junk")
+        evict(bench, bench.keys.finished(Status.DONE, "email"))
+        bench.client.rpush(bench.keys.processing("ghost"), "0:one")
+        assert mend(bench, left=1) == "job 'one': taken out of processing:ghost"
+        assert bench.waiting() == []
+        assert bench.state("one") is not None
+
+    def test_one_of_no_kind_stays_with_all_workers_that_hold_it(self, bench: Bench) -> None:
+        bench.enqueue(ids=["one"])
+        bench.staffed()
+        bench.take("w")
+        for worker in ("v", "ghost"):
+            bench.client.rpush(bench.keys.processing(worker), "0:one")
+        bench.client.hset(bench.keys.jobs, "one", "junk")
+        mend(bench, left=1)
+        assert [bench.held(worker) for worker in ("w", "v")] == [["1:one"], ["0:one"]]
+
     def test_one_whose_state_cannot_be_read_waits_again(self, bench: Bench) -> None:
         bench.enqueue(ids=["one"])
         bench.client.hset(bench.keys.state, "one", "junk")
@@ -374,6 +393,13 @@ class TestKinds:
         report = run_repair(bench)
         assert report.repaired == {"kinds": 3}
         assert bench.client.smembers(bench.keys.kinds) == {b"waits", b"ended", b"held"}
+
+    def test_one_whose_jobs_have_no_readable_kind_is_entered(self, bench: Bench) -> None:
+        bench.end(*bench.enqueue(ids=["one"]))
+        bench.client.hset(bench.keys.jobs, "one", "junk")
+        evict(bench, bench.keys.kinds)
+        assert mend(bench, left=1) == "kinds did not have 'email': entered"
+        assert bench.client.smembers(bench.keys.kinds) == {b"email"}
 
     def test_a_bell_that_stayed_behind_is_removed(self, bench: Bench) -> None:
         bench.client.rpush(bench.keys.bell("fax"), 1)
