@@ -17,7 +17,7 @@ from redisjobs.operations import one_job
 from redisjobs.queue_base import Enqueued, QueueBase
 from redisjobs.source import Source
 from redisjobs.transport import Lines
-from redisjobs.waiting import waiting
+from redisjobs.waiting import longest_call_s, waiting
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -94,7 +94,8 @@ class AsyncRedisQueue(QueueBase["redis.asyncio.Redis"]):
         timeout: float | timedelta | None = None,  # noqa: ASYNC109 - RedisQueue has it, too
     ) -> Job:
         """As `RedisQueue.wait`. All waits of one event loop share one connection."""
-        return await self.lines.wait(waiting(self.keys, normalise_id(id), timeout, time.monotonic))
+        steps = waiting(self.keys, normalise_id(id), timeout, time.monotonic)
+        return await self.lines.wait(steps, longest_call_s(timeout))
 
     async def cancel(self, id: str) -> bool:
         """As `RedisQueue.cancel`."""

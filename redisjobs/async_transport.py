@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying
@@ -99,15 +99,17 @@ class AsyncLines:
         except LineError as err:
             raise patience.explained(err) from None
 
-    async def wait(self, steps: Waiting) -> Job:
-        """Waits for the end of a job. All waits of a loop share one connection."""
+    async def wait(self, steps: Waiting, longest_s: float) -> Job:
+        """Waits for the end of a job. All waits of a loop share one connection that listens. No
+        call takes longer than this.
+        """
         listener = self._of_this_loop().listener
         with listener.inbox() as inbox:
             try:
                 step = next(steps)
                 while True:
                     try:
-                        answer = await self._do(step, listener, inbox)
+                        answer = await self._do(step, listener, inbox, longest_s)
                     except LineError as err:
                         step = steps.throw(err)
                     else:
@@ -116,16 +118,23 @@ class AsyncLines:
                 job: Job = end.value
                 return job
 
-    async def _do(self, step: Step, listener: Listener, inbox: Inbox) -> Any:
+    async def _do(self, step: Step, listener: Listener, inbox: Inbox, longest_s: float) -> Any:
         match step:
             case Ask(operation):
-                return await self.run_once(operation)
+                return await self._in_time(self.run_once(operation), longest_s)
             case Listen(channel):
-                return await listener.subscribe(channel, inbox)
+                return await self._in_time(listener.subscribe(channel, inbox), longest_s)
             case Hear(seconds):
                 return await inbox.heard(seconds)
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
+
+    async def _in_time(self, call: Coroutine[Any, Any, T], seconds: float) -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except TimeoutError as err:
+            raise self.address.unavailable(err, sent=True) from None
 
     async def close(self) -> None:
         """Closes this loop's idle connections."""

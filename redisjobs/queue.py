@@ -16,7 +16,7 @@ from redisjobs.operations import one_job
 from redisjobs.queue_base import Enqueued, QueueBase
 from redisjobs.source import Source
 from redisjobs.transport import Lines
-from redisjobs.waiting import waiting
+from redisjobs.waiting import longest_call_s, waiting
 
 if TYPE_CHECKING:
     import redis
@@ -147,7 +147,8 @@ class RedisQueue(QueueBase["redis.Redis"]):
             TimeoutError: it has not ended by then; if Redis is away until then, too.
             JobNotFoundError: there is no such job, or it ended and its record is not kept.
         """
-        return self.lines.wait(waiting(self.keys, normalise_id(id), timeout, time.monotonic))
+        steps = waiting(self.keys, normalise_id(id), timeout, time.monotonic)
+        return self.lines.wait(steps, longest_call_s(timeout))
 
     def _once(self, operation: Callable[[Keys, str], Any], id: str) -> bool:
         checked = normalise_id(id)

@@ -371,14 +371,17 @@ class Lines:
         except LineError as err:
             raise patience.explained(err) from None
 
-    def wait(self, steps: Waiting) -> Job:
-        """Waits for the end of a job, on a connection of its own."""
-        line = self.new_line(self._timeout_s)
+    def wait(self, steps: Waiting, longest_s: float) -> Job:
+        """Waits for the end of a job, on connections of its own: one listens, one asks. Neither
+        waits for a reply for longer than this.
+        """
+        limit_s = min(self._timeout_s, longest_s)
+        ears, line = self.new_line(limit_s), self.new_line(limit_s)
         try:
             step = next(steps)
             while True:
                 try:
-                    answer = self._do(step, line)
+                    answer = _done(step, ears, line)
                 except LineError as err:
                     step = steps.throw(err)
                 else:
@@ -387,20 +390,22 @@ class Lines:
             job: Job = end.value
             return job
         finally:
+            ears.close()
             line.close()
-
-    def _do(self, step: Step, line: Line) -> Any:
-        match step:
-            case Ask(operation):
-                return self.run_once(operation)
-            case Listen(channel):
-                return line.listen(channel)
-            case Hear(seconds):
-                return line.heard(seconds)
-            case Pause(seconds):
-                return time.sleep(seconds)
 
     def close(self) -> None:
         """Closes the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+def _done(step: Step, ears: Line, line: Line) -> Any:
+    match step:
+        case Ask(operation):
+            return drive(operation, line)
+        case Listen(channel):
+            return ears.listen(channel)
+        case Hear(seconds):
+            return ears.heard(seconds)
+        case Pause(seconds):
+            return time.sleep(seconds)

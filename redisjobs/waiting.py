@@ -26,6 +26,7 @@ from redisjobs.states import STATE_OF_LETTER, Status
 LOOK_EVERY_S = 15.0
 # An end is published for this long after a look.
 _KEEP_MS = 40_000
+_SHORTEST_CALL_S = 1.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 
 
@@ -91,6 +92,13 @@ def waiting(
             raise _late(id, timeout_s, failure)
         yield Pause(min(pause_s * random.uniform(0.5, 1.0), _left(deadline, clock)))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def longest_call_s(timeout: float | timedelta | None) -> float:
+    """How long one call of such a wait may take: a Redis that hangs must not make it much longer,
+    nor a short one too short for a round trip.
+    """
+    return max(_SHORTEST_CALL_S, _seconds(timeout))
 
 
 def _seconds(timeout: object) -> float:

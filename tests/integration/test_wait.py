@@ -277,6 +277,17 @@ class TestAConnectionThatBreaks:
             proxy.stalled = False  # for new connections
             assert waits.result(LONG_S).status == Status.DONE
 
+    def test_half_open_makes_no_wait_much_longer(
+        self, queue: RedisQueue, near: RedisQueue, driver: Driver, redis_server: EmbeddedServer
+    ) -> None:
+        near.enqueue(Job("kind", id="x"))
+        with Proxy(redis_server.url) as proxy:
+            far = driver.from_url(proxy.url, queue.name)
+            proxy.stall()
+            waits = in_background(lambda: far.wait("x", 0.2))
+            with pytest.raises(TimeoutError, match=r"has not ended within 0\.2 s; Redis at 127"):
+                waits.result(8)
+
     def test_until_the_time_is_over_is_named(
         self, queue: RedisQueue, near: RedisQueue, driver: Driver, redis_server: EmbeddedServer
     ) -> None:
