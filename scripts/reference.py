@@ -34,13 +34,15 @@ ELSEWHERE = (
     "redisjobs.operations.inspect:KindStats",
     "redisjobs.operations.inspect:WorkerStats",
     "redisjobs.operations.check:CheckReport",
+    "redisjobs.operations.repair:RepairReport",
     "redisjobs.embedded:EmbeddedServer",
 )
 # What the package's own parts call. Its users have no business with it.
 INTERNAL = {
     "RedisQueue.source", "AsyncRedisQueue.source", "Registry.get", "Registry.version",
     "Worker.use_settings", "Worker.sibling_died", "Context.on_cancel",
-    "CheckReport.add", "CheckReport.note",
+    "CheckReport.add", "CheckReport.note", "RepairReport.tell", "RepairReport.note",
+    "RepairReport.mode",
 }  # fmt: skip
 INTERNAL_PARAMETERS = {"parentage"}
 WIDEST = 80

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from redisjobs.cli.progress import progress
 from redisjobs.cli.tables import shown
 from redisjobs.operations.check import CheckReport
 from redisjobs.operations.check import check as check_queue
+from redisjobs.operations.eviction import eviction_risk
 from redisjobs.operations.operation import Operation, command, reply_of
 from redisjobs.operations.repair import RepairReport
 from redisjobs.operations.repair import repair as repair_queue
@@ -55,12 +56,21 @@ def check(
 
 def _tell_check(queue: RedisQueue, as_json: bool) -> CheckReport:
     report = _followed(queue, "check", 1, lambda: _checking(queue))
+    risk = queue.lines.run(eviction_risk)
+    warnings = [] if risk is None else [f"Redis at {queue.address.name} could lose jobs: {risk}"]
     if as_json:
-        told = {"queue": queue.name, "broken": list(report), "examined": report.examined}
+        told = {
+            "queue": queue.name,
+            "broken": list(report),
+            "examined": report.examined,
+            "warnings": warnings,
+        }
         click.echo(json.dumps(told))
     else:
         for sentence in report:
             click.echo(shown(sentence))
+        for warning in warnings:
+            click.echo(f"warning: {shown(warning)}", err=True)
         click.echo(f"queue {shown(queue.name)}: {_verdict(report)} ({_examined(report)})")
     return report
 
@@ -86,7 +96,7 @@ def _tell_repair(queue: RedisQueue, dry_run: bool, as_json: bool) -> CheckReport
     number = sum(report.repaired.values())
     done = f"{number:,} {'to repair' if dry_run else 'repaired'}"
     if report.repaired:
-        done += f" ({_counts(report.repaired)})"
+        done += f" ({', '.join(f'{what}: {number:,}' for what, number in report.repaired.items())})"
     click.echo(
         f"queue {shown(queue.name)}: {done}; {'now' if dry_run else 'then'}"
         f" {_verdict(report.left)} ({_examined(report)})"
@@ -99,11 +109,8 @@ def _verdict(report: CheckReport) -> str:
 
 
 def _examined(report: CheckReport | RepairReport) -> str:
-    return f"examined: {_counts(report.examined)}"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number:,} {what}" for what, number in counts.items())
+    counts = ", ".join(f"{number:,} {what}" for what, number in report.examined.items())
+    return f"examined: {counts}"
 
 
 def _checking(queue: RedisQueue) -> tuple[CheckReport, Operation[CheckReport]]:
