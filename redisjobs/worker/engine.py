@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from redisjobs.errors import RedisJobsError
+from redisjobs.operations.eviction import eviction_risk
 from redisjobs.operations.membership import Lapse
 from redisjobs.origin import Origin
 from redisjobs.registry import Handlers
 from redisjobs.source import Source
+from redisjobs.transport import drive
 from redisjobs.worker.crew import Crew, Terms
 from redisjobs.worker.heartbeat import Heartbeat
 from redisjobs.worker.incarnation import Life
@@ -49,6 +51,7 @@ class Engine:
         # lease.
         wait_s = min(_LONGEST_WAIT_S, settings.beat_interval_s)
         line = source.lines.new_line
+        self._lines, self._wait_s = source.lines, wait_s
         self._settings = settings
         self._shutdown = shutdown
         self._logger = logger
@@ -107,6 +110,7 @@ class Engine:
     def _run_pump(self) -> None:
         try:
             if self._pump.register():
+                self._warn_of_eviction()
                 self.heartbeat.start()
                 self.janitor.start()
                 # Not for ever: a reap that Redis does not permit must not hold up all the others.
@@ -117,6 +121,17 @@ class Engine:
                 self._pump.run()
         except RedisJobsError as err:
             self._failure = err
+
+    def _warn_of_eviction(self) -> None:
+        line = self._lines.new_line(self._wait_s)
+        try:
+            risk = drive(eviction_risk(), line)
+        except RedisJobsError:
+            return  # it is away again, and the pump will say so
+        finally:
+            line.close()
+        if risk is not None:
+            self._logger.warning("Redis at %s could lose jobs: %s", self._lines.address.name, risk)
 
     def _on_crash(self, err: BaseException) -> None:
         """A worker without one of its threads would look alive and not be: it stops instead, and
