@@ -571,6 +571,21 @@ class TestAtOneMoment:
         assert [verb for verb, _ in verdicts] == [b"fits"] * len(ids)
         assert bench.snapshot() == before
 
+    def test_a_key_that_expires_by_now_keeps_its_time(self, bench: Bench) -> None:
+        keys = [bench.keys.request(name) for name in ("expires", "lasts", "gone")]
+        bench.client.set(keys[0], 1, ex=1000)
+        bench.client.set(keys[1], 1)
+        assert bench.call("repair_keys", keys, "mend", 5000, 5000, 5000) == [0, 1, 0]
+        assert bench.client.pttl(keys[0]) > 900_000
+        assert 0 < bench.client.pttl(keys[1]) <= 5000
+
+    def test_a_worker_that_registered_by_now_stays(self, bench: Bench) -> None:
+        bench.register("w")
+        bench.client.hset(bench.keys.worker_info, "ghost", "{}")
+        keys = [bench.keys.workers, bench.keys.worker_info]
+        assert bench.call("repair_workers", keys, "mend", "w", "ghost", "gone") == [0, 1, 0]
+        assert bench.client.hkeys(bench.keys.worker_info) == [b"w"]
+
     def test_a_kind_that_it_was_not_given_is_asked_for_before_anything_is_written(
         self, bench: Bench
     ) -> None:
