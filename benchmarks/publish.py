@@ -105,9 +105,12 @@ def _measure(benchmark: Benchmark, place: Place, asked: argparse.Namespace) -> N
     runs = 1 if asked.quick else min(asked.runs, benchmark.most_runs)
     jobs = max(100, benchmark.jobs // _QUICK_PART) if asked.quick else benchmark.jobs
     print(f"{benchmark.name}: {benchmark.title}", file=sys.stderr)
-    figures = measure(benchmark, Options(runs, jobs, benchmark.server, asked.full))
     path = place.folder / f"{benchmark.name}.json"
-    path.write_text(as_json(figures), encoding="utf-8")
+    measure(
+        benchmark,
+        Options(runs, jobs, benchmark.server, asked.full),
+        lambda figures: path.write_text(as_json(figures), encoding="utf-8"),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -157,19 +157,25 @@ def _options(benchmark: Benchmark, arguments: Sequence[str] | None) -> argparse.
     return parser.parse_args(arguments)
 
 
-def measure(benchmark: Benchmark, options: Options) -> Figures:
-    """Runs it so often."""
+def measure(
+    benchmark: Benchmark, options: Options, save: Callable[[Figures], object] | None = None
+) -> Figures:
+    """Runs it so often. `save` is called after each run, so that none is lost where a later one
+    fails.
+    """
     with serving(options.server) as served:
         server = served.name
     figures = Figures(
         benchmark.name, benchmark.title, machine(), server, redis.__version__,
-        options.jobs, options.runs,
+        options.jobs, 0,
     )  # fmt: skip
     began = time.monotonic()
     for place in range(options.runs):
         figures.add(benchmark.run(options))
+        figures.runs, figures.seconds = place + 1, time.monotonic() - began
+        if save:
+            save(figures)
         print(f"run {place + 1} of {options.runs}", file=sys.stderr)
-    figures.seconds = time.monotonic() - began
     return figures
 
 
