@@ -69,9 +69,20 @@ class Context:
         self._callback: Callable[[], object] | None = None
 
     @classmethod
-    def background(cls) -> Context:
-        """A context for tests and calls by hand: a first attempt, of a job that no worker holds."""
-        return cls("", "", "", "", 1, 0, 0)
+    def background(
+        cls,
+        *,
+        attempt: int = 1,
+        losses: int = 0,
+        token: int = 0,
+        job_id: str = "",
+        job_kind: str = "",
+        queue_name: str = "",
+    ) -> Context:
+        """A context for tests and calls by hand, of a job that no worker holds: of a first attempt,
+        or of the one that the arguments describe.
+        """
+        return cls(queue_name, "", job_id, job_kind, attempt, losses, token)
 
     @property
     def deadline(self) -> datetime | None:

@@ -74,7 +74,8 @@ class Job:
                 `run_at` together with `delay`, or an unknown status.
         """
         if run_at is not None and delay is not None:
-            raise InvalidJobError(f"job {id!r} ({kind}): give run_at or delay, not both")
+            named = f"a job of kind {kind!r}" if id is None else f"job {id!r} ({kind})"
+            raise InvalidJobError(f"{named}: give run_at or delay, not both")
         self.id = new_id() if id is None else id
         self.kind = kind
         self.payload = payload
@@ -137,7 +138,7 @@ class Job:
 
     @property
     def run_at(self) -> datetime | None:
-        """Not to run before this instant. None: none was given. Cannot be set beside a delay."""
+        """Not to run before this instant. None: none was given. Cannot be set beside `delay`."""
         return _datetime_or_none(self._run_at_us)
 
     @run_at.setter
@@ -149,7 +150,7 @@ class Job:
 
     @property
     def delay(self) -> timedelta:
-        """How long to wait from enqueue on, by the server's clock. Cannot be set beside a RunAt."""
+        """How long to wait after enqueue, by the server's clock. Cannot be set beside `run_at`."""
         return self._delay_us * _MICROSECOND
 
     @delay.setter
@@ -189,10 +190,10 @@ class Job:
     def sanitise(self) -> None:
         """Makes the job a new one: id and kind trimmed, kind in lower case, no progress.
 
-        A missing RunAt becomes now, plus the delay, by this machine's clock.
+        A missing `run_at` becomes now, plus the delay, by this machine's clock.
 
         Raises:
-            InvalidJobError: no job can have this id, kind or RunAt. Nothing was changed.
+            InvalidJobError: no job can have this id, kind or `run_at`. Nothing was changed.
         """
         job_id, kind, now_us = normalise_id(self.id), normalise_kind(self.kind), _now_us()
         run_at_us = now_us + self._delay_us if self._run_at_us is None else self._run_at_us
@@ -218,7 +219,8 @@ class Job:
         Raises nothing that `fn` raises. A run that a shutdown or a lost lease ended is no attempt.
 
         Args:
-            ctx: if it is cancelled already, `fn` is not called and the job is to run again.
+            ctx: goes to `fn` as it is: its `attempt` does not follow the job's `attempts_done`. If
+                it is cancelled already, `fn` is not called and the job is to run again.
             now: the time of the attempt; a retry is due from here.
             fn: returns bytes or None.
             min_backoff: the shortest delay before a retry, as a timedelta or in seconds.

@@ -36,7 +36,7 @@ class Registry(Handlers):
         Raises:
             InvalidJobError: no job can have this kind.
             KindExistsError: the kind has a handler already.
-            ConfigurationError: it decorates what is no function, or a generator.
+            ConfigurationError: it decorates what is no function, a method, or a generator.
         """
         if callable(kind):
             raise ConfigurationError('a task needs a kind: @registry.task("some.kind")')
@@ -84,6 +84,11 @@ class TaskDecorator:
                 f"task {self._kind!r} must be a function, not {type(fn).__name__}: for any other"
                 " callable there is register(kind, fn)"
             )
+        if _is_method(fn):
+            raise ConfigurationError(
+                f"task {fn.__qualname__} ({self._kind}) is a method, and methods are not supported:"
+                " a worker has no object to call them on; use a function"
+            )
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
             raise ConfigurationError(
                 f"task {fn.__name__} ({self._kind}) must not be a generator: return a list"
@@ -91,3 +96,12 @@ class TaskDecorator:
         task: Task[..., Any, ..., Any] = Task(self._kind, fn)
         self._registry.register(self._kind, task)
         return task
+
+
+def _is_method(fn: Callable[..., Any]) -> bool:
+    """Whether a class is being made around it, which does not have it yet: the name of its first
+    parameter tells it from a function that only has its place there.
+    """
+    place = fn.__qualname__.rpartition(".")[0]
+    in_a_class = place != "" and not place.endswith("<locals>")
+    return in_a_class and next(iter(inspect.signature(fn).parameters), None) in ("self", "cls")

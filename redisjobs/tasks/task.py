@@ -153,15 +153,19 @@ class Task(HandlerSource, Generic[CallParams, CallResult, JobParams, Result]):
             signature = self._signature
             args, kwargs = signature.decode_arguments(job.payload)
         except Misfit as err:
-            raise self._invalid(err, job) from err
+            raise self._unfit(err) from err
         return (ctx, *args) if signature.takes_context else args, kwargs
 
-    def _encoded(self, value: object, job: Job) -> bytes | None:
+    def _encoded(self, value: object) -> bytes | None:
         """What the function returned, as the result of a job."""
         try:
             return self._signature.encode_result(value)
         except Misfit as err:
-            raise self._invalid(err, job) from err
+            raise self._unfit(err) from err
+
+    def _unfit(self, err: Misfit) -> InvalidJobError:
+        # It is stored as the job's `last_error`, beside its id and kind.
+        return InvalidJobError(f"task {self.fn.__name__}: {err}")
 
     def _invalid(self, err: Misfit, job: Job | None = None) -> InvalidJobError:
         where = "" if job is None else f", job {job.id!r}"
@@ -188,7 +192,7 @@ def _sync_handler(task: Task[..., Any, ..., Any]) -> SyncHandler:
 
     def handle(ctx: Context, job: Job) -> bytes | None:
         args, kwargs = task._arguments(ctx, job)
-        return task._encoded(fn(*args, **kwargs), job)
+        return task._encoded(fn(*args, **kwargs))
 
     return handle
 
@@ -198,6 +202,6 @@ def _async_handler(task: Task[..., Any, ..., Any]) -> AsyncHandler:
 
     async def handle(ctx: Context, job: Job) -> bytes | None:
         args, kwargs = task._arguments(ctx, job)
-        return task._encoded(await fn(*args, **kwargs), job)
+        return task._encoded(await fn(*args, **kwargs))
 
     return handle

