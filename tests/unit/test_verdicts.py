@@ -11,6 +11,7 @@ from redisjobs.operations.verdicts import (
     ReportFullError,
     on_delivery,
     on_job,
+    on_token,
 )
 from redisjobs.operations.workers import NO_INFO, read_info
 from redisjobs.states import STATE_LETTERS
@@ -44,6 +45,7 @@ SOUND = [
     facts(letter=b"?"),
     facts(DUE, HELD, letter=b"Z"),
     facts(kind=b""),
+    facts(b"due:sms", kind=b" Mail "),
 ]
 
 
@@ -95,7 +97,7 @@ def test_one_sentence_says_what_is_wrong_with_a_job(
     assert sentence.endswith(end)
 
 
-@pytest.mark.parametrize("delivery", [b"", b"5", b"5:", b":x", b"x:5", b"-1:x"])
+@pytest.mark.parametrize("delivery", [b"", b"5", b"5:", b":x", b"x:5", b"-1:x", b"1" * 17 + b":x"])
 def test_what_is_no_delivery_is_named_with_its_list(delivery: bytes) -> None:
     [sentence] = on_delivery(HELD, delivery)
     assert sentence.startswith(f"I1: {delivery.decode()!r} in processing:w is no delivery")
@@ -103,6 +105,12 @@ def test_what_is_no_delivery_is_named_with_its_list(delivery: bytes) -> None:
 
 def test_a_delivery_is_a_token_and_an_id_with_anything_in_it() -> None:
     assert on_delivery(HELD, b"17:1:\n\xff") == []
+
+
+def test_a_token_above_the_counter_is_told() -> None:
+    assert on_token(5, 5) == on_token(5, 0) == []
+    [sentence] = on_token(5, 6)
+    assert sentence.startswith("tokens: the counter is at 5, but token 6 is in a processing list")
 
 
 def test_a_report_says_nothing_twice_and_ends_when_it_is_full() -> None:
