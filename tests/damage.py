@@ -1,10 +1,11 @@
-"""What may be broken in a queue: a queue with jobs in all places, and hands that damage it."""
+"""A queue with jobs in all places, hands that damage it, and its repair."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from redisjobs.operations.repair import RepairReport, repair
 from redisjobs.states import Status
 
 if TYPE_CHECKING:
@@ -301,3 +302,22 @@ KEYS = [
         ("schema: the data has schema 99",),
     ),
 ]
+
+
+def run_repair(bench: Bench, *, dry_run: bool = False) -> RepairReport:
+    """One repair, from its first look to the check at its end."""
+    return bench.run(repair(bench.keys, RepairReport(dry_run=dry_run)))
+
+
+def mend(bench: Bench, *, left: int = 0) -> str:
+    """The sentence of a repair that does one thing, and leaves a queue that a check finds sound."""
+    report = run_repair(bench)
+    assert len(report.left) == left, report.left
+    [sentence] = report
+    assert run_repair(bench) == []
+    return sentence
+
+
+def evict(bench: Bench, *keys: bytes) -> None:
+    """What a server does that has no room left: the keys, which are there, are gone."""
+    assert bench.client.delete(*keys) == len(keys)

@@ -12,7 +12,7 @@ from redisjobs import Job, RedisQueue, RetryableError
 from redisjobs.operations.membership import unregister
 from redisjobs.operations.repair import RepairReport, repair
 from redisjobs.operations.verdicts import MOST_SENTENCES
-from tests.damage import CONTENTS, KEYS, PLACES, Damage, fill
+from tests.damage import CONTENTS, KEYS, PLACES, Damage, fill, run_repair
 from tests.drivers import DRIVERS, driver
 from tests.moving import Mover, run_while
 from tests.running import Ledger, assert_sound, running
@@ -43,10 +43,6 @@ def bench(every_client: redis.Redis, queue_name: str) -> Iterator[Bench]:
     made = Bench(every_client, queue_name)
     yield made
     made.close()
-
-
-def run_repair(bench: Bench, *, dry_run: bool = False) -> RepairReport:
-    return bench.run(repair(bench.keys, RepairReport(dry_run=dry_run)))
 
 
 @pytest.mark.parametrize("damage", [*PLACES, *CONTENTS, *KEYS], ids=lambda damage: damage.name)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs.operations.repair import RepairReport, repair
 from redisjobs.states import Status
+from tests.damage import run_repair
 from tests.scripts.bench import Bench
 
 if TYPE_CHECKING:
@@ -200,10 +200,6 @@ def bench(client: redis.Redis, queue_name: str) -> Iterator[Bench]:
     made = Bench(client, queue_name)
     yield made
     made.close()
-
-
-def run_repair(bench: Bench) -> RepairReport:
-    return bench.run(repair(bench.keys, RepairReport()))
 
 
 def settled(bench: Bench, worker: str, kind_of: dict[str, str]) -> list[str]:
