@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from redisjobs.states import Status
 from tests.damage import evict, fill, mend, run_repair
 
 if TYPE_CHECKING:
