@@ -27,13 +27,13 @@ class Lane:
 
     def __init__(self) -> None:
         self.producer = os.urandom(9).hex()
-        self._seed = int.from_bytes(os.urandom(8))
+        self._seed = int.from_bytes(os.urandom(4))
         self._number = 0
 
     def next_ticket(self) -> Ticket:
         """The ticket of this lane's next call."""
         self._number += 1
-        return Ticket(self.producer, self._number, (self._seed + self._number) % 2**64)
+        return Ticket(self.producer, self._number, (self._seed + self._number) % 2**32)
 
 
 class Lanes:

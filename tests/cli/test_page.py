@@ -22,7 +22,7 @@ PAGE = (PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
 SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What differs from run to run: new ids, instants, ages.
 MOVING = (
-    (re.compile(r"\b[0-9a-f]{25}\b"), "ID"),
+    (re.compile(r"\b[0-9a-v]{20}\b"), "ID"),
     (re.compile(r"\b20\d\d-\d\d-\d\dT[\d:]+Z"), "INSTANT"),
     (re.compile(r"\(\d+s ago\)"), "(AGE)"),
     (re.compile(r"\d+ keys"), "KEYS"),

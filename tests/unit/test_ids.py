@@ -22,18 +22,19 @@ def zeros(size: int) -> bytes:
     return bytes(size)
 
 
-def test_an_id_is_the_time_and_a_counter_in_25_hex_digits() -> None:
+def test_an_id_is_the_time_and_a_counter_in_20_digits_to_the_base_of_32() -> None:
     source = IdSource(lambda: 0x18D00000000, zeros)
-    assert [source.next(), source.next()] == [
-        "18d00000000" + "00000000000001",
-        "18d00000000" + "00000000000002",
+    ids = [source.next() for _ in range(1025)]
+    assert [int(id, 32) for id in ids] == [
+        (0x18D00000000 << 56) + count for count in range(1, 1026)
     ]
-    assert re.fullmatch("[0-9a-f]{25}", new_id())
+    assert ids[0] == "33800000000000000001"
+    assert re.fullmatch("[0-9a-v]{20}", new_id())
 
 
 def test_ids_sort_by_the_millisecond_they_were_made_in() -> None:
     before_ms = time.time_ns() // 1_000_000
-    made_ms = int(new_id(), 16) >> 56
+    made_ms = int(new_id(), 32) >> 56
     assert before_ms <= made_ms <= time.time_ns() // 1_000_000
 
 
@@ -52,7 +53,7 @@ def test_each_id_is_greater_than_the_one_before_whatever_the_clock_does(
     source = IdSource(lambda: next(clock), lambda size: seed)
     ids = [source.next() for _ in times_ms]
     assert ids == sorted(set(ids))
-    assert {len(made) for made in ids} == {25}
+    assert {len(made) for made in ids} == {20}
 
 
 def test_ids_go_on_rising_where_the_counter_wraps() -> None:
@@ -60,7 +61,7 @@ def test_ids_go_on_rising_where_the_counter_wraps() -> None:
     source = IdSource(lambda: next(clock), lambda size: WRAPS_SOON)
     ids = [source.next() for _ in range(4)]
     assert ids == sorted(set(ids))
-    assert int(ids[-1], 16) >> 56 == 16  # the carry went no further than it had to
+    assert int(ids[-1], 32) >> 56 == 16  # the carry went no further than it had to
 
 
 @pytest.fixture
