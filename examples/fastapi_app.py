@@ -43,7 +43,7 @@ class Signup(BaseModel):
 
 @app.post("/signups", status_code=202)
 async def sign_up(signup: Signup, queue: Queue) -> dict[str, str]:
-    """Answers as soon as the job is stored. The id makes sure of one mail for each address."""
+    """Answers as soon as the job is stored. While its record is kept, its id allows no second."""
     task = send_welcome.options(id=f"welcome-{signup.address}")
     job = task.job(signup.address, language=signup.language)
     try:
@@ -85,5 +85,5 @@ async def preview(wanted: Preview, queue: Queue) -> dict[str, str]:
 
 @app.exception_handler(QueueUnavailableError)
 async def say_try_again(_: Request, __: Exception) -> JSONResponse:
-    """Redis is away: nothing was accepted, and the client may try again."""
+    """Redis is away. A signup that was stored all the same is refused when it is tried again."""
     return JSONResponse({"detail": "try again later"}, 503, headers={"Retry-After": "5"})

@@ -174,6 +174,8 @@ def _shown(value: object) -> str:
 
 
 def _annotation(annotation: Any) -> str:
+    if isinstance(annotation, typing.ForwardRef):  # of a NamedTuple's fields
+        return annotation.__forward_arg__
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "None")
     return str(text).strip("'\"")
 

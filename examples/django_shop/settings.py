@@ -7,6 +7,7 @@ import os
 REDISJOBS_URL = os.environ["REDISJOBS_URL"]
 
 SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "for tests only")
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 INSTALLED_APPS = ["examples.django_shop"]
 ROOT_URLCONF = "examples.django_shop.urls"
 DATABASES = {
@@ -20,3 +21,4 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+TIME_ZONE = "UTC"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import redisjobs
 from redisjobs.operations.check import CheckReport
 from redisjobs.operations.repair import RepairReport
@@ -28,6 +30,18 @@ def test_what_is_left_out_is_there_to_be_left_out() -> None:
         report = RepairReport if owner == "RepairReport" else CheckReport
         assert hasattr(getattr(redisjobs, owner, report), member)
         assert f"**`{member}" not in entry
+
+
+def test_the_fields_of_what_calls_return_have_their_types() -> None:
+    entry = page().split("\n## Enqueued\n")[1].split("\n## ")[0]
+    assert "Enqueued(created: tuple[str, ...])" in entry
+
+
+def test_what_a_call_returns_has_its_entry() -> None:
+    text = page()
+    returned = set(re.findall(r"-> (\w*(?:Report|Page|Stats|Enqueued))\b", text))
+    assert returned == {"CheckReport", "Enqueued", "JobPage", "RepairReport", "Stats"}
+    assert all(f"\n## {name}\n" in text for name in returned)
 
 
 def test_an_entry_tells_signature_arguments_and_errors() -> None:

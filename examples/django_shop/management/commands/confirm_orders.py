@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Enqueue the confirmation of orders that are not confirmed and have no job."
 
     def handle(self, *_: Any, **__: Any) -> None:
-        """The ids are those of the view, so that no order gets a second job."""
+        """The ids are those of the view: no order gets a second job while the first is kept."""
         enqueued = 0
         for order in Order.objects.filter(confirmed=False).iterator():
             try:
