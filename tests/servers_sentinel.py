@@ -25,8 +25,9 @@ SERVICE = "shop"
 WHERE_FROM = "no redis-sentinel is on PATH (Debian: apt-get install redis-sentinel)"
 START_S = 20.0
 # What Sentinels do by a timer, and how often in milliseconds they are to do it here: else they
-# would look only every other second.
-_PERIODS = ("info-period", "publish-period", "ping-period", "ask-period")
+# would look only every other second. Not the pings: what is older than five of their periods makes
+# a replica unfit to be promoted.
+_PERIODS = ("info-period", "publish-period", "ask-period")
 _PERIOD_MS = 100
 # Once they know one another: by this they count how long a replica that was promoted may seem to be
 # a primary that came back by mistake.
@@ -40,9 +41,18 @@ def executable() -> Path | None:
 
 
 class Sentinel:
-    """One Sentinel, in a process of its own."""
+    """One Sentinel, in a process of its own.
 
-    def __init__(self, folder: Path, primary_port: int, lines: Sequence[str] = ()) -> None:
+    Args:
+        leads: it is the first to see that the primary is down, and needs nobody's agreement to
+            begin a failover, only the others' votes. If all began at once they would split their
+            votes, again and again, for up to half a minute.
+    """
+
+    def __init__(
+        self, folder: Path, primary_port: int, lines: Sequence[str] = (), *, leads: bool
+    ) -> None:
+        quorum, down_after_ms = (1, 500) if leads else (2, 2000)
         self.port = _free_port()
         config = folder / f"{self.port}.conf"
         config.write_text(
@@ -52,8 +62,8 @@ class Sentinel:
                     f"port {self.port}",
                     f"dir {folder}",
                     f"logfile {folder}/{self.port}.log",
-                    f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} 2",
-                    f"sentinel down-after-milliseconds {SERVICE} 500",
+                    f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} {quorum}",
+                    f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}",
                     f"sentinel failover-timeout {SERVICE} 3000",
                     *lines,
                     "",
@@ -96,7 +106,8 @@ class Fleet:
                     client.config_set("masterauth", password)
                     client.config_set("requirepass", password)
             self.sentinels = [
-                self._stack.enter_context(Sentinel(folder, first_port, lines)) for _ in range(3)
+                self._stack.enter_context(Sentinel(folder, first_port, lines, leads=number == 0))
+                for number in range(3)
             ]
             self._wait_until_complete()
         except BaseException:
