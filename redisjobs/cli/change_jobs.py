@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from redisjobs.cli.connection import open_queue
-from redisjobs.cli.list_jobs import pages
-from redisjobs.cli.options import json_option, kind_option, queue_options
+from redisjobs.cli.listed import pages
+from redisjobs.cli.options import json_option, kinds_option, queue_options
 from redisjobs.cli.progress import progress
 from redisjobs.cli.tables import counted, shown
+from redisjobs.cli.unseen import hint_if_unseen
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.operations.whereabouts import whereabouts
 from redisjobs.queue import RedisQueue
@@ -54,7 +55,7 @@ class _Report:
 
     def __init__(self, change: Change, as_json: bool) -> None:
         self._change = change
-        self._as_json = as_json
+        self.as_json = as_json
         self.done = 0
         self.not_done = 0
 
@@ -64,7 +65,7 @@ class _Report:
             self.done += 1
         else:
             self.not_done += 1
-        if self._as_json:
+        if self.as_json:
             click.echo(json.dumps({"id": id, self._change.past: problem is None, "why": problem}))
         elif problem is not None and self.not_done <= _NOT_DONE_SHOWN:
             click.echo(f"job {shown(id)!r} not {self._change.past}: {problem}", err=True)
@@ -73,7 +74,7 @@ class _Report:
 
     def sum_up(self) -> None:
         """How many were changed."""
-        if not self._as_json:
+        if not self.as_json:
             rest = f", {self.not_done:,} not" if self.not_done else ""
             click.echo(f"{self._change.past} {counted(self.done, 'job')}{rest}", err=True)
 
@@ -107,25 +108,22 @@ def _command(change: Change, what: str, epilog: str) -> click.Command:
         "--status", type=click.Choice(change.statuses, case_sensitive=False), multiple=True,
         help="With --all, only these; may be given more than once.",
     )  # fmt: skip
-    @kind_option("With --all, only jobs of this kind.")
+    @kinds_option("With --all, only jobs of this kind; may be given more than once.")
     @click.option("--yes", is_flag=True, help="With --all, do not ask.")
     @json_option("Write a line of JSON for each job.")
     @click.pass_context
     def command(
         ctx: click.Context, ids: tuple[str, ...], url: str | None, queue: str, all_: bool,
-        status: tuple[str, ...], kind: str | None, yes: bool, as_json: bool,
+        status: tuple[str, ...], kinds: tuple[str, ...], yes: bool, as_json: bool,
     ) -> None:  # fmt: skip
         if bool(ids) == all_:
             raise click.UsageError("give ids, or --all with --status or --kind to choose")
-        if ids and (status or kind):
+        if ids and (status or kinds):
             raise click.UsageError("--status and --kind go with --all, not with ids")
         opened = open_queue(url, queue)
         report = _Report(change, as_json)
         if all_:
-            statuses = status or change.statuses
-            if not yes:
-                _confirm(change, opened, statuses, kind)
-            _change_all(change, opened, statuses, kind, report)
+            _Bulk(change, opened, status or change.statuses, kinds).run(report, ask=not yes)
         else:
             for id in ids:
                 report.tell(id, _problem(change, opened, id))
@@ -134,52 +132,61 @@ def _command(change: Change, what: str, epilog: str) -> click.Command:
     return command
 
 
-def _change_all(
-    change: Change, queue: RedisQueue, statuses: Sequence[str], kind: str | None, report: _Report
-) -> None:
-    total = _count(queue, statuses, kind)
-    try:
-        with progress(change.name, total) as move:
-            for id in _ids(queue, statuses, kind):
-                report.tell(id, _problem(change, queue, id), quiet=True)
-                move(report.done + report.not_done)
-    finally:
-        report.sum_up()
+@dataclass(frozen=True, slots=True)
+class _Bulk:
+    """All jobs of these statuses and kinds; no kinds: of all."""
 
+    change: Change
+    queue: RedisQueue
+    statuses: Sequence[str]
+    kinds: Sequence[str]
 
-def _ids(queue: RedisQueue, statuses: Sequence[str], kind: str | None) -> Iterator[str]:
-    asked = list(statuses)
-    if {"ready", "scheduled"} <= set(asked):
-        # In one listing: between two, one that is scheduled could become ready.
-        asked = ["pending", *(one for one in asked if one not in ("ready", "scheduled"))]
-    for status in asked:
-        for page in pages(queue, status, kind, 0):
-            yield from (one.job.id for one in page if one.standing in statuses)
+    def run(self, report: _Report, *, ask: bool) -> None:
+        """Does it to each of them.
 
+        Raises:
+            click.Abort: somebody was asked and said no.
+            click.UsageError: nobody can be asked.
+        """
+        total = self._count()
+        if ask and total:
+            self._confirm(total)
+        try:
+            with progress(self.change.name, total) as move:
+                for id in self._ids():
+                    report.tell(id, _problem(self.change, self.queue, id), quiet=True)
+                    move(report.done + report.not_done)
+        finally:
+            report.sum_up()
+        if not total and not report.as_json:
+            hint_if_unseen(self.queue)
 
-def _confirm(change: Change, queue: RedisQueue, statuses: Sequence[str], kind: str | None) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: give --yes to go on")
-    of_kind = "of all kinds" if kind is None else f"of kind {shown(kind)!r}"
-    number = _count(queue, statuses, kind)
-    click.confirm(
-        f"{change.name} all {', '.join(statuses)} jobs {of_kind} in queue {shown(queue.name)!r}"
-        f" (up to {number:,})?",
-        abort=True,
-        err=True,
-    )
+    def _ids(self) -> Iterator[str]:
+        for page in pages(self.queue, self.statuses, self.kinds):
+            yield from (one.job.id for one in page)
 
+    def _confirm(self, total: int) -> None:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked here: give --yes to go on")
+        named = " and ".join(repr(shown(kind)) for kind in self.kinds)
+        of = f"of kind {named}" if named else "of all kinds"
+        click.confirm(
+            f"{self.change.name} all {', '.join(self.statuses)} jobs {of}"
+            f" in queue {shown(self.queue.name)!r} (up to {total:,})?",
+            abort=True,
+            err=True,
+        )
 
-def _count(queue: RedisQueue, statuses: Sequence[str], kind: str | None) -> int:
-    """How many there are at most: panics are counted among those that failed."""
-    counted = {"failed" if status == "panic" else status for status in statuses}
-    of_kinds: dict[str, Any] = queue.stats().kinds
-    return sum(
-        getattr(of, status)
-        for name, of in of_kinds.items()
-        if kind in (None, name)
-        for status in counted
-    )
+    def _count(self) -> int:
+        """How many there are at most: panics are counted among those that failed."""
+        counted = {"failed" if status == "panic" else status for status in self.statuses}
+        of_kinds: dict[str, Any] = self.queue.stats().kinds
+        return sum(
+            getattr(of, status)
+            for name, of in of_kinds.items()
+            if not self.kinds or name in self.kinds
+            for status in counted
+        )
 
 
 _EXIT_CODES = """\b

@@ -11,31 +11,38 @@ from itertools import islice
 from typing import Any
 
 import click
-import msgpack
 
 from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import checked_kind, json_option, queue_options
 from redisjobs.cli.progress import progress
 from redisjobs.cli.tables import counted, shown
 from redisjobs.cli.times import as_instant, duration_of_at_least
+from redisjobs.codec.converter import Misfit
+from redisjobs.codec.packing import pack_arguments
 from redisjobs.job import Job
 from redisjobs.limits import MAX_JOBS_PER_CALL
 from redisjobs.queue import RedisQueue
 
 _CHUNK = 1000
+# Longer than other commands wait: many large jobs have to get through first.
+_STORED_WITHIN_S = 8.0
 
 _EPILOG = """\b
 Examples:
-  redisjobs enqueue greet --payload world
-  redisjobs enqueue greet --id greet-42 --after 10m
-  redisjobs enqueue greet --count 1000
+  redisjobs enqueue greet --args '["you"]'
+  redisjobs enqueue greet --args '["you"]' --id greet-42 --after 10m
   redisjobs enqueue email.send --args '["a@b"]' --kwargs '{"subject": "x"}'
+  redisjobs enqueue example --payload hello --count 1000
   tar c folder | redisjobs enqueue archive --payload -
   redisjobs enqueue --jsonl jobs.jsonl
+\b
+A kind that is a task (@registry.task) takes --args and --kwargs, here greet
+and email.send. A plain handler takes the bytes of --payload.
 \b
 A line of --jsonl is an object with "kind" and what of these is wanted:
   "payload" (text), "payload_base64", or "args" and "kwargs" for a task;
   "id"; "delay" (seconds, or text like "10m") or "run_at" (ISO 8601)
+Lines of `redisjobs jobs list --json` can be read, too, whole or edited.
 \b
 Up to 10,000 jobs of one --count are stored all or none. With --jsonl chunks
 of 1,000 are; an error names the line, and says what was stored before it.
@@ -77,15 +84,19 @@ def enqueue(
     kwargs: str | None, jsonl: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Enqueue jobs, and write their ids."""
-    if (kind is None) == (jsonl is None):
+    if kind is None and jsonl is None:
         raise click.UsageError("give a KIND, or jobs with --jsonl")
+    if kind is not None and jsonl is not None:
+        raise click.UsageError(
+            f"KIND ({shown(kind)}) does not go with --jsonl, where each line says its kind"
+        )
     tell = _tell_json if as_json else _tell
     if jsonl is not None:
         if count != 1 or any(one is not None for one in (id, after, at, payload, args, kwargs)):
             raise click.UsageError("with --jsonl, each line says what its job is")
         from redisjobs.cli.jsonl import enqueue_lines
 
-        enqueue_lines(open_queue(url, queue), jsonl, tell)
+        enqueue_lines(open_queue(url, queue, _STORED_WITHIN_S), jsonl, tell)
         return
     assert kind is not None
     if id is not None and count > 1:
@@ -94,7 +105,7 @@ def enqueue(
         raise click.UsageError("give --after or --at, not both")
     content = _payload(payload, args, kwargs)
     jobs = (Job(kind, content, id=id, run_at=at, delay=after) for _ in range(count))
-    _store(open_queue(url, queue), jobs, count, tell)
+    _store(open_queue(url, queue, _STORED_WITHIN_S), jobs, count, tell)
 
 
 def _payload(payload: str | None, args: str | None, kwargs: str | None) -> bytes:
@@ -103,8 +114,8 @@ def _payload(payload: str | None, args: str | None, kwargs: str | None) -> bytes
             raise click.UsageError("give --payload, or --args and --kwargs, not both")
         values = _read_json("--args", args, list), _read_json("--kwargs", kwargs, dict)
         try:
-            return packed(*values)
-        except (ValueError, OverflowError) as err:
+            return pack_arguments(*values)
+        except Misfit as err:
             raise click.UsageError(f"--args and --kwargs cannot travel: {err}") from None
     if payload == "-":
         return sys.stdin.buffer.read()
@@ -122,16 +133,6 @@ def _read_json(option: str, text: str | None, wanted: type) -> Any:
         what = "a list" if wanted is list else "an object"
         raise click.UsageError(f"{option} must be {what}, not {text}")
     return value
-
-
-def packed(args: list[Any], kwargs: dict[str, Any]) -> bytes:
-    """The arguments of a task as its payload.
-
-    Raises:
-        OverflowError, ValueError: msgpack has no such numbers, or not so deep.
-    """
-    content: bytes = msgpack.packb([args, kwargs])
-    return content
 
 
 def _store(

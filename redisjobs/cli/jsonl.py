@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import click
 
-from redisjobs.cli.enqueue import packed
 from redisjobs.cli.progress import progress
 from redisjobs.cli.tables import counted
 from redisjobs.cli.times import read_duration, read_instant
+from redisjobs.codec.packing import pack_arguments
 from redisjobs.errors import JobExistsError, RedisJobsError
 from redisjobs.job import Job
 from redisjobs.limits import normalise_id, normalise_kind
@@ -23,6 +23,11 @@ from redisjobs.record import encode_job
 
 _CHUNK = 1000
 _NAMES = {"kind", "payload", "payload_base64", "args", "kwargs", "id", "delay", "run_at"}
+# What a line of `jobs list --json` says besides: how that job fared is nothing that a new one has.
+_PASSED_OVER = {
+    "status", "standing", "worker", "created_at", "updated_at", "attempts_done",
+    "last_attempt_at", "last_error", "result", "result_base64", "result_value",
+}  # fmt: skip
 _LINES_NAMED = 10
 
 
@@ -123,7 +128,7 @@ def read_job(line: bytes) -> Job:
         raise ValueError(f"this is no JSON: {err}") from None
     if not isinstance(fields, dict):
         raise ValueError("this is no JSON object")  # noqa: TRY004 - told like the others
-    unknown = sorted(fields.keys() - _NAMES)
+    unknown = sorted(fields.keys() - _NAMES - _PASSED_OVER)
     if unknown:
         raise ValueError(
             f"unknown {', '.join(map(repr, unknown))}; known: {', '.join(_NAMES_TOLD)}"
@@ -144,19 +149,18 @@ _NAMES_TOLD = sorted(_NAMES)
 
 
 def _payload(fields: dict[str, Any]) -> bytes:
-    given = [name for name in ("payload", "payload_base64") if fields.get(name) is not None]
-    typed = "args" in fields or "kwargs" in fields
-    if len(given) + typed > 1:
+    given = {name: value for name, value in fields.items() if value is not None}
+    typed = "args" in given or "kwargs" in given
+    if "payload" in given and (typed or "payload_base64" in given):
         raise ValueError('give one of "payload", "payload_base64", and "args" with "kwargs"')
     if typed:
-        args, kwargs = fields.get("args", []), fields.get("kwargs", {})
+        # Before "payload_base64", which a listing has besides: it is these that people edit.
+        args, kwargs = given.get("args", []), given.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise ValueError('"args" must be a list, and "kwargs" an object')
-        return packed(args, kwargs)
-    if not given:
-        return b""
-    encode = str.encode if given[0] == "payload" else _from_base64
-    return _read(given[0], fields, encode) or b""
+        return pack_arguments(args, kwargs)
+    name = "payload" if "payload" in given else "payload_base64"
+    return _read(name, fields, str.encode if name == "payload" else _from_base64) or b""
 
 
 def _from_base64(text: str) -> bytes:

@@ -12,10 +12,6 @@ from redisjobs.limits import normalise_kind
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-STATUSES = (
-    "pending", "running", "ready", "scheduled", "done", "failed", "panic", "cancelled",
-)  # fmt: skip
-
 
 def queue_options(command: Command) -> Command:
     """Adds `--url` and `--queue`."""
@@ -34,9 +30,11 @@ def json_option(help: str = "Write JSON.") -> Callable[[Command], Command]:  # n
     return click.option("--json", "as_json", is_flag=True, help=help)
 
 
-def kind_option(help: str) -> Callable[[Command], Command]:  # noqa: A002 - click's
-    """Adds `--kind`."""
-    return click.option("--kind", metavar="KIND", callback=checked_kind, help=help)
+def kinds_option(help: str) -> Callable[[Command], Command]:  # noqa: A002 - click's
+    """Adds `--kind`, which may be given more than once."""
+    return click.option(
+        "--kind", "kinds", metavar="KIND", callback=_checked_kinds, multiple=True, help=help
+    )
 
 
 def checked_kind(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -45,9 +43,17 @@ def checked_kind(_: click.Context, __: click.Parameter, value: str | None) -> st
     Raises:
         click.BadParameter: no job can have it.
     """
-    if value is None:
-        return None
+    return None if value is None else _normalised(value)
+
+
+def _checked_kinds(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_normalised, values)))
+
+
+def _normalised(kind: str) -> str:
     try:
-        return normalise_kind(value)
+        return normalise_kind(kind)
     except InvalidJobError as err:
         raise click.BadParameter(str(err)) from None

@@ -14,9 +14,9 @@ from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import json_option, queue_options
 from redisjobs.cli.tables import Table, counted, shown
 from redisjobs.cli.times import duration_of_at_least
+from redisjobs.cli.unseen import hint_at_others, never_seen
 from redisjobs.cli.workers import as_dict, is_alive, table_of
-from redisjobs.errors import QueueUnavailableError, RedisJobsError
-from redisjobs.operations.known_queues import known_queues
+from redisjobs.errors import QueueUnavailableError
 from redisjobs.queue import RedisQueue
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _tell_json(_: RedisQueue, stats: Stats) -> None:
 
 def _tell(queue: RedisQueue, stats: Stats) -> None:
     if not stats.kinds and not stats.workers:
-        click.echo(f"queue {shown(stats.queue)!r} has seen no jobs and no workers")
-        _hint_at_others(queue)
+        click.echo(never_seen(queue))
+        hint_at_others(queue)
         return
     _kinds(stats).show()
     if stats.workers:
@@ -114,22 +114,14 @@ def _notes(stats: Stats) -> Iterator[str]:
             )
 
 
-def _hint_at_others(queue: RedisQueue) -> None:
-    try:
-        others = queue.lines.run(known_queues)
-    except RedisJobsError:
-        return  # not permitted: only a hint is missing
-    if others:
-        named = ", ".join(map(shown, others[:10]))
-        more = " and others" if len(others) > 10 else ""
-        click.echo(f"queues on this server: {named}{more}", err=True)
-
-
 def _kinds(stats: Stats) -> Table:
     headings = (
         "kind", "scheduled", "ready", "running", "done", "failed", "cancelled", "oldest ready (s)",
     )  # fmt: skip
-    table = Table(f"Jobs in queue {shown(stats.queue)}", headings)
+    table = Table(
+        f"Jobs in queue {shown(stats.queue)}", headings,
+        least=("oldest ready (s)", "cancelled", "done", "scheduled"),
+    )  # fmt: skip
     for kind, of in stats.kinds.items():
         table.rows.append(
             (kind, of.scheduled, of.ready, of.running, of.done, of.failed, of.cancelled,

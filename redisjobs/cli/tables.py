@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from redisjobs.cli.fitting import Column, fit
 from redisjobs.cli.times import brief_iso, from_now
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-# What is longer than the first of these is folded where it does not fit; on a narrow terminal also
-# what is longer than a later one.
-_KEPT_WHOLE = (26, 16, 10, 6)
-_GAP = 2
-_NARROWEST = 12
-
 
 @dataclass(slots=True)
 class Table:
     """Rows of values under headings. Numbers are aligned to the right.
+
+    `whole`: the headings of ids, which are folded last. `least`: of columns that a narrow terminal
+    leaves out, the least important first.
 
     One that is shown in parts (`show`, then other rows, then `show`) has its headings once, and
     its columns stay where they are as far as they can.
@@ -34,7 +32,10 @@ class Table:
     title: str
     headings: Sequence[str]
     rows: list[Sequence[object]] = field(default_factory=list)
+    whole: Sequence[str] = ()
+    least: Sequence[str] = ()
     _widths: list[int] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
 
     def show(self) -> None:
         """Writes it to standard output."""
@@ -43,43 +44,62 @@ class Table:
         else:
             self._show_plain()
 
-    def as_rich(self, width: int) -> RichTable:
-        """The table for a terminal of this width. Nothing is cut: what is too long is folded."""
-        from rich import box
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        now = datetime.now(UTC)
-        cells = [[_for_people(value, now) for value in row] for row in self.rows]
-        table = RichTable(
-            title=Text(self.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-            pad_edge=False, show_edge=False,
-        )  # fmt: skip
-        whole = self._kept_whole(cells, width)
-        for place, heading in enumerate(self.headings):
-            numbers = all(isinstance(row[place], int | float | None) for row in self.rows)
-            table.add_column(
-                heading, justify="right" if numbers else "left", overflow="fold",
-                no_wrap=whole[place],
-            )  # fmt: skip
-        for line in cells:
-            table.add_row(*map(Text, line))
-        return table
-
-    def _kept_whole(self, cells: Sequence[Sequence[str]], width: int) -> list[bool]:
-        """Which columns are not folded: the short ones, if they leave room for the others."""
-        widths = [max(map(len, column)) for column in zip(self.headings, *cells, strict=True)]
-        for limit in _KEPT_WHOLE:
-            taken = sum(_GAP + (one if one <= limit else _NARROWEST) for one in widths)
-            if taken <= width:
-                return [one <= limit for one in widths]
-        return [False] * len(widths)
-
     def _show_to_people(self) -> None:
         from rich.console import Console
 
         console = Console(highlight=False)
-        console.print(self.as_rich(console.width))
+        columns = self._columns()
+        widths = fit(columns, self._least_first(), console.width)
+        console.print(self._as_rich([one for one in columns if one.heading in widths], widths))
+        missing = [one for one in self.headings if one not in widths and one not in self._told]
+        if missing:
+            self._told.update(missing)
+            click.echo(f"too narrow to show: {', '.join(missing)}", err=True)
+
+    def _as_rich(self, columns: Sequence[Column], widths: Mapping[str, int]) -> RichTable:
+        """What is longer than its column is folded, never cut."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(
+            title=Text(self.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+            pad_edge=False, show_edge=False,
+        )  # fmt: skip
+        for column in columns:
+            justify: Literal["left", "right"] = (
+                "right" if self._has_numbers(column.heading) else "left"
+            )
+            table.add_column(
+                column.heading, justify=justify, overflow="fold", width=widths[column.heading]
+            )
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            table.add_row(*map(Text, cells))
+        return table
+
+    def _columns(self) -> list[Column]:
+        now = datetime.now(UTC)
+        return [
+            Column(
+                heading,
+                [_for_people(value, now) for value in self._values(heading)],
+                heading in self.whole or self._has_numbers(heading),
+            )
+            for heading in self.headings
+        ]
+
+    def _least_first(self) -> list[str]:
+        """Which columns may be left out, and in which order: those that say nothing first."""
+        return sorted(
+            self.least, key=lambda heading: any(one is not None for one in self._values(heading))
+        )
+
+    def _values(self, heading: str) -> list[object]:
+        place = self.headings.index(heading)
+        return [row[place] for row in self.rows]
+
+    def _has_numbers(self, heading: str) -> bool:
+        return all(isinstance(value, int | float | None) for value in self._values(heading))
 
     def _show_plain(self) -> None:
         lines = [[shown(value) for value in row] for row in self.rows]

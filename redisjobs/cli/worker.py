@@ -98,6 +98,19 @@ def _time(name: str, least_s: float, help: str) -> Callable[[Command], Command]:
     return _setting(name, "TIME", help, callback=duration_of_at_least(least_s))
 
 
+def _misplaced(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(
+            f"{option.opts[0]} is for the other commands: which queue a worker works on, and where"
+            " Redis is, its module says, e.g. Worker(RedisQueue.from_url(url, name), registry)",
+            ctx,
+        )
+
+
+def _not_here(name: str) -> Callable[[Command], Command]:
+    return click.option(name, expose_value=False, hidden=True, is_eager=True, callback=_misplaced)
+
+
 @click.command(epilog=_EPILOG)
 @click.argument("target", metavar="MODULE:WORKER", envvar="REDISJOBS_WORKER", callback=_target)
 @click.option(
@@ -116,6 +129,8 @@ def _time(name: str, least_s: float, help: str) -> Callable[[Command], Command]:
     "--log-level", cls=_Option, type=click.Choice(LEVELS, case_sensitive=False), default="info",
     help="For the log on standard error, unless the module sets up logging.",
 )  # fmt: skip
+@_not_here("--queue")
+@_not_here("--url")
 @click.pass_context
 def worker(
     ctx: click.Context,

@@ -9,9 +9,11 @@ from dataclasses import asdict
 
 import click
 
-from redisjobs.cli.connection import open_queue
-from redisjobs.cli.options import json_option, kind_option, queue_options
+from redisjobs.cli.connection import ANSWER_WITHIN_S, answer_within, open_queue
+from redisjobs.cli.options import json_option, kinds_option, queue_options
 from redisjobs.cli.tables import Table, counted, shown
+from redisjobs.cli.times import duration_of_at_least
+from redisjobs.cli.unseen import hint_if_unseen
 from redisjobs.operations.inspect import WorkerStats
 
 _ANY = "*"
@@ -25,12 +27,14 @@ Examples:
 \b
 --check is for health checks. It counts the live workers of this host (in a
 container: of this container); --host names another one, or '*' for all.
-A worker lives while its lease has not lapsed.
+A worker lives while its lease has not lapsed. With several --kind it has to
+run them all. Have a probe wait longer than --timeout.
 \b
 Exit codes:
   0    with --check: at least --min such workers live
   1    with --check: fewer do
-  69   Redis cannot be reached, which says nothing about the workers
+  69   Redis cannot be reached, or does not answer in time, which says nothing
+       about the workers
 """
 
 
@@ -38,54 +42,61 @@ Exit codes:
 @queue_options
 @click.option("--check", is_flag=True, help="Say only whether enough of them live.")
 @click.option("--host", metavar="HOST", help="Only those of this host; '*' for all.")
-@kind_option("Only those that run this kind.")
+@kinds_option("Only those that run this kind; may be given more than once.")
 @click.option(
     "--min", "least", type=click.IntRange(min=1), metavar="N",
     help="With --check, how many have to live.  [default: 1]",
+)  # fmt: skip
+@click.option(
+    "--timeout", callback=duration_of_at_least(0.1), metavar="TIME",
+    help=f"With --check, how long Redis may take to answer.  [default: {ANSWER_WITHIN_S:g}s]",
 )  # fmt: skip
 @json_option()
 @click.pass_context
 def workers(
     ctx: click.Context, url: str | None, queue: str, check: bool, host: str | None,
-    kind: str | None, least: int | None, as_json: bool,
+    kinds: tuple[str, ...], least: int | None, timeout: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the workers of a queue, or check that they live."""
-    if least is not None and not check:
-        raise click.UsageError("--min goes with --check")
+    if not check and (least is not None or timeout is not None):
+        raise click.UsageError("--min and --timeout go with --check")
     if host is None:
         host = socket.gethostname() if check else _ANY
+    limit_s = timeout or ANSWER_WITHIN_S
+    opened = open_queue(url, queue, limit_s)
+    stats = answer_within(limit_s, opened, opened.stats) if check else opened.stats()
     found = [
-        one
-        for one in open_queue(url, queue).stats().workers
-        if host in (_ANY, one.host) and (kind is None or kind in one.kinds)
+        one for one in stats.workers if host in (_ANY, one.host) and set(kinds) <= set(one.kinds)
     ]
     if check:
-        ctx.exit(_check(found, queue, host, kind, least or 1, as_json))
+        ctx.exit(_check(found, queue, host, kinds, least or 1, as_json))
     if as_json:
         click.echo(json.dumps([as_dict(one) for one in found]))
     elif found:
         table_of(found).show()
     else:
-        click.echo(f"no workers{_such(queue, host, kind)}", err=True)
+        click.echo(f"no workers{_such(queue, host, kinds)}", err=True)
+        hint_if_unseen(opened)
 
 
 def _check(
-    found: Sequence[WorkerStats], queue: str, host: str, kind: str | None, least: int, as_json: bool
-) -> int:
+    found: Sequence[WorkerStats], queue: str, host: str, kinds: Sequence[str], least: int,
+    as_json: bool,
+) -> int:  # fmt: skip
     alive = sum(map(is_alive, found))
     enough = alive >= least
     if as_json:
         click.echo(json.dumps({"healthy": enough, "alive": alive, "lapsed": len(found) - alive}))
     else:
         wanted = "" if enough else f", but at least {least:,} should be"
-        such = _such(queue, host, kind)
+        such = _such(queue, host, kinds)
         click.echo(f"alive: {counted(alive, 'worker')}{such}{wanted}", err=not enough)
     return 0 if enough else 1
 
 
-def _such(queue: str, host: str, kind: str | None) -> str:
+def _such(queue: str, host: str, kinds: Sequence[str]) -> str:
     on = "" if host == _ANY else f" on host {shown(host)!r}"
-    of = "" if kind is None else f" for kind {shown(kind)!r}"
+    of = f" for kind {' and '.join(repr(shown(kind)) for kind in kinds)}" if kinds else ""
     return f" of queue {shown(queue)!r}{on}{of}"
 
 
@@ -109,7 +120,10 @@ def table_of(found: Sequence[WorkerStats]) -> Table:
     headings = (
         "worker", "state", "held", "concurrency", "lease left (s)", "host", "pid", "kinds",
     )  # fmt: skip
-    table = Table("Workers", headings)
+    table = Table(
+        "Workers", headings, whole=("worker",),
+        least=("host", "pid", "concurrency", "lease left (s)", "held", "kinds"),
+    )  # fmt: skip
     for one in found:
         table.rows.append(
             (one.id, state_of(one), one.held, one.concurrency, one.lease_left, one.host, one.pid,

@@ -66,12 +66,22 @@ def unpack_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
     """
     if not payload:
         return [], {}
-    found = unpack(payload)
+    try:
+        found = unpack(payload)
+    except Misfit as err:
+        raise _no_arguments(f" ({err})") from err
     if type(found) is list and len(found) == 2:
         args, kwargs = found
         if type(args) is list and type(kwargs) is dict:
             return args, kwargs
-    raise Misfit("it holds no arguments: .job(…) or encode(…) makes such a payload")
+    raise _no_arguments()
+
+
+def _no_arguments(why: str = "") -> Misfit:
+    return Misfit(
+        f"the payload holds no arguments of a task{why}: .job(…) makes one that does, elsewhere"
+        " redisjobs.encode(…), or --args and --kwargs on the command line"
+    )
 
 
 def unpack(packed: bytes) -> Any:

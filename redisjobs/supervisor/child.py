@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
 from collections.abc import Sequence
 
 from redisjobs.errors import ConfigurationError, IncompatibleQueueError, QueueUnavailableError
+from redisjobs.queue_base import QueueBase
 from redisjobs.supervisor.burst import ending_without_redis
 from redisjobs.supervisor.lifeline import Lifeline
 from redisjobs.supervisor.loading import load_worker
 from redisjobs.supervisor.logs import LEVELS, configure_logging
 from redisjobs.supervisor.protocol import CANNOT_RUN, UNAVAILABLE
+from redisjobs.worker.worker import Worker
+
+_LOGGER = logging.getLogger("redisjobs.supervisor")
 
 # How long the process may take to end once its worker has: for what the user's code has registered
 # with atexit, but not for a thread of its that never ends.
@@ -30,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         worker = load_worker(options.target)
         configure_logging(options.log_level)
         worker.use_settings(**json.loads(options.settings))
+        _warn_of_another_queue(worker)
         with ending_without_redis(worker) if options.burst else contextlib.nullcontext():
             worker.run(burst=options.burst, parentage=lifeline.hand_over(worker))
     except (ConfigurationError, IncompatibleQueueError) as err:
@@ -39,6 +45,17 @@ def main(arguments: Sequence[str]) -> int:
         lifeline.fail(f"{err}; a burst does not wait until it can be")
         return UNAVAILABLE
     return 0
+
+
+def _warn_of_another_queue(worker: Worker) -> None:
+    """Where the environment names a queue, somebody may think that it is the worker's."""
+    named = os.environ.get("REDISJOBS_QUEUE")
+    if named and isinstance(worker.queue, QueueBase) and named != worker.queue.name:
+        _LOGGER.warning(
+            "this worker works on queue %r, as its module says, but REDISJOBS_QUEUE is %r:"
+            " that is where the other commands look",
+            worker.queue.name, named,
+        )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgpack
 import pytest
+from click.testing import CliRunner
 
 from redisjobs import Job, Registry, Worker
+from redisjobs.cli.root import commands
 from tests.cli.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -78,6 +80,33 @@ def test_a_task_takes_such_arguments(queue: RedisQueue, run: Run) -> None:
     assert "'1 2030'" in run("jobs", "show", "a").stdout
 
 
+def test_the_error_of_a_task_without_arguments_names_the_way_out(
+    queue: RedisQueue, run: Run
+) -> None:
+    registry = Registry()
+
+    @registry.task("greet")
+    def greet(name: str) -> str:
+        return f"hello, {name}"
+
+    run("enqueue", "greet", "--id", "text", "--payload", "you")
+    run("enqueue", "greet", "--id", "other", "--payload", "5")
+    run("enqueue", "greet", "--id", "right", "--args", '["you"]')
+    Worker(queue, registry).run(burst=True)
+    for id in ("text", "other"):
+        error = stored(queue, id).last_error or ""
+        assert "the payload holds no arguments of a task" in error
+        assert "--args and --kwargs on the command line" in error
+        assert "redisjobs.encode(" in error
+    assert greet.result(stored(queue, "right")) == "hello, you"
+
+
+def test_the_examples_of_the_help_fit_the_readme() -> None:
+    shown = CliRunner().invoke(commands, ["enqueue", "--help"]).output
+    assert "redisjobs enqueue greet --args '[\"you\"]'\n" in shown
+    assert "enqueue greet --payload" not in shown
+
+
 @pytest.mark.parametrize(
     ("after", "delay"),
     [("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5", 1.5), ("500ms", 0.5), ("0", 0)],
@@ -139,7 +168,7 @@ def test_of_many_it_is_told_how_many_were_stored_before_an_error(
     ("arguments", "told"),
     [
         ([], "give a KIND"),
-        (["mail", "--jsonl", "-"], "give a KIND"),
+        (["mail", "--jsonl", "-"], "KIND (mail) does not go with --jsonl"),
         (["--jsonl", "-", "--payload", "x"], "each line says"),
         ([" "], "must not be blank"),
         (["mail", "--id", "a", "--count", "2"], "--id names one job"),
@@ -153,7 +182,7 @@ def test_of_many_it_is_told_how_many_were_stored_before_an_error(
         (["mail", "--args", "{}"], "--args must be a list, not {}"),
         (["mail", "--kwargs", "[]"], "--kwargs must be an object, not []"),
         (["mail", "--args", "[1"], "--args is no JSON"),
-        (["mail", "--args", "[18446744073709551616]"], "--args"),
+        (["mail", "--args", "[5, 18446744073709551616]"], "cannot travel: argument 2: an int"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(

@@ -144,8 +144,30 @@ class TestInBulk:
         assert (seen.exit_code == 0) is (after == "CANCELLED")
         assert ("cancelled 1 job" in seen.output) is (after == "CANCELLED")
 
-    def test_none_at_all_is_fine(self, run: Run) -> None:
-        assert run("jobs", "retry", "--all", "--yes").stderr == "retried 0 jobs\n"
+    @pytest.mark.parametrize("asks", [[], ["--yes"]])
+    def test_where_there_is_nothing_to_do_nobody_is_asked(
+        self, queue: RedisQueue, run: Run, asks: list[str]
+    ) -> None:
+        queue.enqueue(Job("mail"))
+        result = run("jobs", "retry", "--all", *asks)
+        assert (result.exit_code, result.output) == (0, "retried 0 jobs\n")
+
+    def test_a_queue_that_nobody_used_may_be_the_wrong_one(self, run: Run) -> None:
+        result = run("jobs", "delete", "--all", "--kind", "mail")
+        assert (result.exit_code, result.stdout) == (0, "")
+        done, unseen, *_ = result.stderr.splitlines()
+        assert done == "deleted 0 jobs"
+        assert unseen == f"queue {run.name!r} has seen no jobs and no workers"
+        assert run("jobs", "delete", "--all", "--json").output == ""
+
+    def test_several_kinds_are_chosen_and_named(self, queue: RedisQueue, run: Run) -> None:
+        queue.enqueue(*(Job(kind, id=kind) for kind in ("mail", "scan", "keep")))
+        chosen = ["--all", "--kind", "mail", "--kind", "Scan"]
+        seen = run.on_a_terminal("jobs", "delete", *chosen, typed="n\n")
+        assert "jobs of kind 'mail' and 'scan' in queue" in " ".join(seen.output.split())
+        assert "(up to 2)?" in seen.output
+        assert run("jobs", "delete", *chosen, "--yes").stderr == "deleted 2 jobs\n"
+        assert [job.id for job in queue.jobs().jobs] == ["keep"]
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "delete"])

@@ -7,17 +7,21 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from redisjobs import Job, Worker
+from redisjobs.cli.listed import pages
+from redisjobs.operations.operation import command
+from redisjobs.operations.sections import Held
 from tests.cli.conftest import PROJECT
 
 if TYPE_CHECKING:
     import redis
 
-    from redisjobs import Context, RedisQueue
+    from redisjobs import Context, JobPage, RedisQueue
+    from redisjobs.operations.operation import Operation
     from tests.cli.conftest import Enter, Run
 
 HOUR = timedelta(hours=1)
@@ -47,7 +51,7 @@ def test_in_a_pipe_it_is_plain_columns(filled: RedisQueue, run: Run) -> None:
     assert result.exit_code == 0
     assert result.stderr == ""
     heading, *rows = (line.split() for line in result.stdout.splitlines())
-    assert heading == ["id", "kind", "status", "attempts", "when", "error"]
+    assert heading == ["id", "kind", "status", "attempts", "when", "worker", "error"]
     assert [row[:4] for row in rows] == [
         ["runs", "mail", "running", "0"],
         ["ready", "mail", "ready", "0"],
@@ -59,7 +63,7 @@ def test_in_a_pipe_it_is_plain_columns(filled: RedisQueue, run: Run) -> None:
     assert job is not None
     assert job.run_at is not None
     assert rows[2][4] == f"{job.run_at:%Y-%m-%dT%H:%M:%SZ}"
-    assert rows[0][4] == "-"
+    assert [row[4:6] for row in rows[:2]] == [["-", "shop-1:42:00ff"], [rows[1][4], "-"]]
 
 
 def test_of_an_error_the_first_line_is_listed(filled: RedisQueue, run: Run) -> None:
@@ -86,6 +90,7 @@ def test_as_json_each_job_is_a_line_with_all_that_is_known(filled: RedisQueue, r
         "done": "done",
     }  # fmt: skip
     assert by_id["runs"]["status"] == by_id["later"]["status"] == "PENDING"
+    assert (by_id["runs"]["worker"], by_id["ready"]["worker"]) == ("shop-1:42:00ff", None)
     done, failed = by_id["done"], by_id["failed"]
     assert (done["payload_base64"], done["result"]) == ("/w==", "sent")
     assert "payload" not in done
@@ -107,6 +112,18 @@ def test_as_json_each_job_is_a_line_with_all_that_is_known(filled: RedisQueue, r
         (["--status", "cancelled"], []),
         (["--kind", " SCAN"], ["later", "failed"]),
         (["--kind", "scan", "--status", "failed"], ["failed"]),
+        (["--status", "done", "--status", "failed"], ["done", "failed"]),
+        (["--status", "done", "--status", "ready", "--status", "done"], ["ready", "done"]),
+        (["--status", "running", "--status", "scheduled"], ["runs", "later"]),
+        (["--status", "pending", "--status", "ready"], ["runs", "ready", "later"]),
+        (
+            ["--kind", "scan", "--kind", "mail", "--kind", "Scan"],
+            ["later", "failed", "runs", "ready", "done"],
+        ),
+        (
+            ["--kind", "scan", "--kind", "mail", "--status", "done", "--status", "failed"],
+            ["done", "failed"],
+        ),
     ],
 )
 def test_some_are_chosen(filled: RedisQueue, run: Run, chosen: list[str], ids: list[str]) -> None:
@@ -121,6 +138,69 @@ def test_that_more_are_there_is_told_beside_the_list(queue: RedisQueue, run: Run
     exact = run("jobs", "list", "--limit", "4", "--json")
     assert (len(exact.stdout.splitlines()), exact.stderr) == (4, "")
     assert len(run("jobs", "list").stdout.splitlines()) == 5
+
+
+def test_the_limit_is_one_for_all_statuses_and_kinds(queue: RedisQueue, run: Run) -> None:
+    kinds = ("mail", "scan")
+    queue.enqueue(*(Job(kind, id=f"{kind}{number}") for kind in kinds for number in range(3)))
+    chosen = ["--kind", "mail", "--kind", "scan", "--status", "ready", "--status", "failed"]
+    for limit, ids in ((2, ["mail0", "mail1"]), (4, ["mail0", "mail1", "mail2", "scan0"])):
+        result = run("jobs", "list", *chosen, "--limit", str(limit))
+        assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ids
+        assert result.stderr == f"more than {limit} jobs: --limit 0 lists all\n"
+    assert len(run.json_lines("jobs", "list", *chosen, "--limit", "0")) == 6
+
+
+def test_who_holds_what_is_asked_once_a_page_and_goes_on(
+    queue: RedisQueue, run: Run, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"{number:04}" for number in range(1200)]
+    queue.enqueue(*(Job("mail", id=id) for id in ids))
+    for worker, held in (("w1", ids[:700]), ("w2", ids[700:])):
+        enter(worker, "mail")
+        enter.holding(worker, *held, kind="mail")
+    asked: list[int] = []
+    real = Held.next
+
+    def counted(self: Held, *arguments: Any) -> Any:
+        asked.append(len(arguments))
+        return real(self, *arguments)
+
+    listed = run.json_lines("jobs", "list", "--limit", "0")
+    assert [(one["id"], one["worker"]) for one in listed] == [
+        (id, "w1" if id < "0700" else "w2") for id in ids
+    ]
+    queue.enqueue(Job("mail", id="ready"))
+    monkeypatch.setattr(Held, "next", counted)
+    monkeypatch.setattr("redisjobs.cli.listed._DELIVERIES", 500)
+    list(pages(queue, ["running"], []))
+    without = len(asked)
+    assert without <= 9  # three pages, each of a look or two, and then of who holds what
+    asked.clear()
+    list(pages(queue, ["ready"], []))
+    assert asked == []
+
+
+def test_a_job_that_has_ended_meanwhile_is_held_by_nobody(
+    queue: RedisQueue, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.enqueue(Job("mail", id="a"), Job("mail", id="b"))
+    enter("w", "mail")
+    enter.holding("w", "a", "b", kind="mail")
+    real = type(queue).jobs
+
+    def jobs(self: RedisQueue, **chosen: Any) -> JobPage:
+        page = real(self, **chosen)
+        self.lines.run(lambda: ended(self))
+        return page
+
+    def ended(queue: RedisQueue) -> Operation[None]:
+        yield (command("LREM", queue.keys.processing("w"), 0, "1:a"),)
+
+    monkeypatch.setattr(type(queue), "jobs", jobs)
+    monkeypatch.setattr("redisjobs.cli.listed._DELIVERIES", 1)
+    [page] = pages(queue, [], [])
+    assert [(one.job.id, one.worker) for one in page] == [("a", None), ("b", "w")]
 
 
 def test_all_are_listed_over_many_pages_under_one_heading(queue: RedisQueue, run: Run) -> None:
@@ -158,26 +238,58 @@ def test_what_cannot_be_written_is_told_in_a_sentence(queue: RedisQueue, run: Ru
 def test_none_is_said_to_be_none(run: Run) -> None:
     result = run("jobs", "list", "--status", "failed")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"no such jobs in queue {run.name!r}\n"
+    first, second, *_ = result.stderr.splitlines()
+    assert first == f"no such jobs in queue {run.name!r}"
+    assert second == f"queue {run.name!r} has seen no jobs and no workers"
     assert run("jobs", "list", "--json").output == ""
 
 
-def test_on_a_narrow_terminal_ids_and_errors_are_folded_and_nothing_is_cut(
+def test_of_a_queue_that_was_used_it_is_only_said_that_there_are_none(
     queue: RedisQueue, run: Run
 ) -> None:
+    queue.enqueue(Job("mail", id="a"))
+    queue.delete("a")
+    assert run("jobs", "list").output == f"no such jobs in queue {run.name!r}\n"
+
+
+def test_on_a_terminal_what_is_long_is_folded_and_not_cut(queue: RedisQueue, run: Run) -> None:
     queue.enqueue(Job("scan", id="an-id-that-is-much-longer-than-the-others-are-" + "x" * 100))
-    queue.enqueue(Job("scan"))
+    queue.enqueue(Job("scan", id="an-id-of-25-digits-000001"))
     Worker(queue, {"scan": fail}).run(burst=True)
-    seen = run.on_a_terminal("jobs", "list", width=80)
+    seen = run.on_a_terminal("jobs", "list", width=100)
     assert seen.exit_code == 0
-    assert max(map(len, seen.lines[2:])) <= 80
-    text = "".join(seen.output.split())
-    assert "".join(LONG_ERROR.split())[-8:] in text
-    assert "…" not in text
-    columns = [line[:24].strip() for line in seen.lines[3:]]
-    assert "an-id-that-is-much-longer" in "".join(columns)
-    assert "".join(columns).count("x") >= 100
-    assert "ago" in text
+    assert max(map(len, seen.lines[2:])) <= 100
+    assert "".join(LONG_ERROR.split())[-8:] in "".join(seen.output.split())
+    assert "…" not in seen.output
+    ids = [line.split(" ")[0] for line in seen.lines[3:]]
+    assert "an-id-of-25-digits-000001" in ids
+    assert "".join(ids).count("x") >= 100
+    assert "ago" in seen.output
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"),
+    [
+        (80, []), (74, ["worker"]), (60, ["attempts", "worker", "error"]),
+        (50, ["attempts", "worker", "error"]), (42, ["attempts", "when", "worker", "error"]),
+        (36, ["kind", "attempts", "when", "worker", "error"]),
+    ],
+)  # fmt: skip
+def test_on_a_narrow_terminal_columns_are_left_out_before_an_id_is_broken(
+    queue: RedisQueue, run: Run, width: int, missing: list[str]
+) -> None:
+    id = "an-id-of-25-digits-000001"
+    queue.enqueue(Job("scan", id=id))
+    Worker(queue, {"scan": fail}).run(burst=True)
+    seen = run.on_a_terminal("jobs", "list", width=width)
+    place = next(place for place, line in enumerate(seen.lines) if line.startswith("id "))
+    headings, _, row = seen.lines[place : place + 3]
+    every = ["id", "kind", "status", "attempts", "when", "worker", "error"]
+    assert headings.split() == [heading for heading in every if heading not in missing]
+    assert row.split()[0] == id
+    assert max(len(headings), len(row)) <= width
+    _, _, told = " ".join(seen.lines).partition("too narrow to show: ")
+    assert told.strip() == ", ".join(missing)
 
 
 def test_what_a_terminal_would_obey_is_escaped(queue: RedisQueue, run: Run) -> None:

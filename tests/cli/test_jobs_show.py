@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgpack
 import pytest
 
-from redisjobs import Job, RetryableError, Worker
-from redisjobs.cli.contents import for_people
+from redisjobs import Job, Registry, RetryableError, Worker, encode
+from redisjobs.cli.contents import payload_for_people, result_for_people
 
 if TYPE_CHECKING:
     import redis
@@ -60,6 +60,7 @@ def test_a_job_that_has_ended(queue: RedisQueue, run: Run) -> None:
     assert told["payload"] == "0 bytes"
     assert told["result"] == "4 bytes\nfine"
     assert "last attempt" in told
+    assert "run at" not in told  # when it was due the second time is not known any more
 
 
 def test_a_job_that_runs_and_where(queue: RedisQueue, run: Run, enter: Enter) -> None:
@@ -114,16 +115,85 @@ def test_several_shapes_at_once_are_wrong_usage(run: Run) -> None:
     assert run("jobs", "show", "a", "--raw", "--json").exit_code == 2
 
 
+EITHER_WAY = [
+    (b"plain text", "plain text"), (b"two\n\tlines", "two\n\tlines"), (b"hello", "hello"),
+    (msgpack.packb("text"), "'text'"), (msgpack.packb(None), "None"), (b"\x05", "5"),
+    (msgpack.packb({1: b"\xff"}), "{1: b'\\xff'}"),
+    (b"\xc1\xc1\xc1\xc1\xc1", "c1 c1c1c1c1"), (b"\x1b[31m", "1b 5b33316d"),
+    (b"\x91" * 500, ("91919191 " * 125).strip()), (b"\xc7\x01\x05x", "c7010578"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("payload", "told"),
     [
-        (b"plain text", "plain text"), (b"two\n\tlines", "two\n\tlines"),
-        (msgpack.packb([["a@b"], {"n": 5}]), "[['a@b'], {'n': 5}]"),
-        (msgpack.packb("text"), "'text'"), (msgpack.packb(None), "None"), (b"\x05", "5"),
-        (msgpack.packb({1: b"\xff"}), "{1: b'\\xff'}"),
-        (b"\xc1\xc1\xc1\xc1\xc1", "c1 c1c1c1c1"), (b"\x1b[31m", "1b 5b33316d"),
-        (b"\x91" * 500, ("91919191 " * 125).strip()),
+        *EITHER_WAY,
+        (encode("a@b", n=5), "args: ['a@b']\nkwargs: {'n': 5}"), (encode(), "args: []"),
+        (encode(n=5), "kwargs: {'n': 5}"), (b"*", "*"), ("Ж".encode(), "Ж"),
+        (msgpack.packb([["a@b"], {1: 5}]), "[['a@b'], {1: 5}]"),
+        (msgpack.packb([["a@b"], {}, 1]), "[['a@b'], {}, 1]"),
     ],
 )  # fmt: skip
-def test_bytes_are_text_or_msgpack_or_digits(content: bytes, told: str) -> None:
-    assert for_people(content) == told
+def test_a_payload_is_arguments_or_text_or_msgpack_or_digits(payload: bytes, told: str) -> None:
+    assert payload_for_people(payload) == told
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        *EITHER_WAY,
+        (b"*", "42 (msgpack; as text: '*')"), (b"\n", "10 (msgpack; as text: '\\n')"),
+        ("Ж".encode(), "-106 (msgpack; as text: 'Ж')"), (b"**", "**"),
+        (msgpack.packb(["a@b", 5]), "['a@b', 5]"),
+    ],
+)  # fmt: skip
+def test_a_result_is_msgpack_or_text_or_both_or_digits(result: bytes, told: str) -> None:
+    assert result_for_people(result) == told
+
+
+def test_what_tasks_take_and_return_is_shown_as_such(queue: RedisQueue, run: Run) -> None:
+    registry = Registry()
+
+    @registry.task("answer")
+    def answer(question: str, *, patience: bytes) -> int:
+        return 42
+
+    queue.enqueue(answer.options(id="a").job("?", patience=b"\xff"))
+    Worker(queue, registry).run(burst=True)
+    told = lines(run, "a")
+    assert told["payload"].splitlines()[1:] == ["args: ['?']", "kwargs: {'patience': b'\\xff'}"]
+    assert told["result"] == "1 byte\n42 (msgpack; as text: '*')"
+    as_json = run.json("jobs", "show", "a")
+    assert (as_json["result"], as_json["result_value"]) == ("*", 42)
+    assert "args" not in as_json  # JSON has no bytes
+    assert run("jobs", "show", "a", "--result").stdout_bytes == b"*"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([None, True, 2**64 - 1, -0.5, "ö", {"a": []}], True), (None, True), (float("nan"), False),
+        ({1: 2}, False), ([b""], False), (msgpack.Timestamp(0, 0), False),
+    ],
+)  # fmt: skip
+def test_what_json_cannot_carry_is_left_to_the_bytes(
+    queue: RedisQueue, run: Run, value: object, told: bool
+) -> None:
+    packed = msgpack.packb(value)
+    queue.enqueue(Job("mail", msgpack.packb([[value], {}]), id="a"))
+    Worker(queue, {"mail": lambda ctx, job: packed}).run(burst=True)
+    as_json = run.json("jobs", "show", "a")
+    assert ("args" in as_json, "result_value" in as_json) == (told, told)
+    assert not told or (as_json["args"], as_json["result_value"]) == ([value], value)
+
+
+def test_how_often_its_worker_died_is_told(
+    queue: RedisQueue, run: Run, client: redis.Redis
+) -> None:
+    queue.enqueue(Job("mail", id="a"))
+    assert "losses" not in lines(run, "a")
+    client.hset(queue.keys.losses, "a", 2)
+    assert lines(run, "a")["losses"].startswith("2 ")
+    assert run.json("jobs", "show", "a")["losses"] == 2
+    client.hset(queue.keys.losses, "a", "junk")
+    assert run.json("jobs", "show", "a")["losses"] == 0

@@ -57,28 +57,37 @@ def test_some_are_chosen(run: Run, enter: Enter) -> None:
     assert chosen("--kind", "Scan") == ["shop-1:42:00aa"]
     assert chosen("--host", "shop-2") == ["shop-2:43:00bb"]
     assert chosen("--host", "*", "--kind", "mail") == ["shop-1:42:00aa", "shop-2:43:00bb"]
+    assert chosen("--kind", "mail", "--kind", "scan") == ["shop-1:42:00aa"]
 
 
 def test_none_is_said_to_be_none(run: Run) -> None:
     result = run("workers", "--host", "shop-1", "--kind", "mail")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"no workers of queue {run.name!r} on host 'shop-1' for kind 'mail'\n"
+    none, unseen, *_ = result.stderr.splitlines()
+    assert none == f"no workers of queue {run.name!r} on host 'shop-1' for kind 'mail'"
+    assert unseen == f"queue {run.name!r} has seen no jobs and no workers"
 
 
-def test_on_a_narrow_terminal_nothing_is_cut(run: Run, enter: Enter) -> None:
-    id = "a-host-with-a-rather-long-name.example.org:1234567:00aabbccddee"
+def test_where_there_are_others_nothing_more_is_said(run: Run, enter: Enter) -> None:
+    enter("shop-1:42:00aa", "mail")
+    result = run("workers", "--kind", "mail", "--kind", "scan")
+    assert result.output == f"no workers of queue {run.name!r} for kind 'mail' and 'scan'\n"
+
+
+def test_on_a_narrow_terminal_the_id_stays_whole_and_the_kinds_are_folded(
+    run: Run, enter: Enter
+) -> None:
+    id = "3f2a1b4c5d6e:7:0011aabb2233"
     kinds = [f"kind-number-{number}" for number in range(9)]
-    enter(id, *kinds, host=id.split(":")[0], pid=1_234_567)
+    enter(id, *kinds, host="3f2a1b4c5d6e", pid=7)
     seen = run.on_a_terminal("workers", width=80)
     assert seen.exit_code == 0
-    rows = seen.lines[seen.lines.index(next(one for one in seen.lines if "──" in one)) + 1 :]
+    place = next(place for place, line in enumerate(seen.lines) if "──" in line) + 1
+    rows = seen.lines[place:-1]
     assert max(map(len, rows)) <= 80
-    assert "…" not in seen.output
-    assert id in "".join(row.split(" ")[0] for row in rows)
-    assert all(
-        kind in "".join(row.rsplit("  ", 1)[-1].strip() for row in rows).replace(" ", "")
-        for kind in kinds
-    )
+    assert rows[0].startswith(f"{id}  alive ")
+    assert [row.rsplit("  ", 1)[-1].strip(" ,") for row in rows] == kinds
+    assert seen.lines[-1] == "too narrow to show: concurrency, host, pid"
 
 
 class TestHealthCheck:
@@ -119,8 +128,11 @@ class TestHealthCheck:
         enter("b", "mail", host=HERE, lapses=1.0)
         assert run.json("workers", "--check") == {"healthy": True, "alive": 1, "lapsed": 1}
 
-    def test_a_minimum_goes_with_the_check(self, run: Run) -> None:
-        assert run("workers", "--min", "2").exit_code == 2
+    @pytest.mark.parametrize("option", ["--min", "--timeout"])
+    def test_some_options_go_with_the_check(self, run: Run, option: str) -> None:
+        result = run("workers", option, "2")
+        assert result.exit_code == 2
+        assert "go with --check" in result.output
 
     def test_a_real_worker_is_seen_by_it(self, queue: RedisQueue, run: Run) -> None:
         worker = Worker(queue, {"mail": lambda ctx, job: None})
