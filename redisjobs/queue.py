@@ -47,8 +47,9 @@ class RedisQueue(QueueBase["redis.Redis"]):
     Args:
         client: a `redis.Redis` without `decode_responses`; only its connection settings are used.
         name: the namespace of the queue's keys.
-        retention: seconds (or a timedelta) for which the record of a DONE job is kept; 0 keeps
-            none.
+        retention: seconds (or a timedelta) for which the record of a DONE job is kept, and its id
+            taken; 0 keeps none. Of this and the next three, what a worker's queue was given counts
+            for the whole queue, and what only a producer's was given has no effect.
         retention_limit: how many DONE records are kept for each kind.
         failed_retention: the same for FAILED, PANIC and CANCELLED jobs.
         failed_limit: how many of these are kept for each kind and status.
@@ -166,7 +167,15 @@ class RedisQueue(QueueBase["redis.Redis"]):
         in which they come due, then those that have ended, the latest first.
 
         What stays where it is, is on exactly one page, whatever ends or vanishes meanwhile. A page
-        of large jobs stops after about 8 MiB.
+        of large jobs stops after about 8 MiB. All of them, page by page:
+
+            after = None
+            while True:
+                page = queue.jobs(status="failed", limit=1000, after=after)
+                for job in page.jobs:
+                    queue.retry(job.id)
+                if (after := page.after) is None:
+                    break
 
         Args:
             status: a `Status`, or of those that are PENDING "running", "ready" or "scheduled".

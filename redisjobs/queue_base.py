@@ -79,9 +79,19 @@ class QueueBase(Generic[Client]):
         (TLS), `unix:///path`, or `redis+sentinel://[[user]:password@]host:26379,host:26379/service`
         where Sentinels name the primary.
 
+        `settings` are those of the constructor. The connection's own, like `client_name`, go in the
+        URL: `redis://host:6379/0?client_name=shop`. Its time-outs are the queue's business.
+
         Raises:
             ConfigurationError: the URL cannot be read, or a setting cannot be used.
+            TypeError: there is no such setting.
         """
+        known = QueueKeywords.__annotations__
+        if unknown := [name for name in settings if name not in known]:
+            raise TypeError(
+                f"{cls.__name__}.from_url: there is no setting {unknown[0]!r}; there are"
+                f" {', '.join(known)}. A setting of the connection goes in the URL, after a '?'"
+            )
         return cls(cls._client_from_url(url), name, **settings)
 
     @staticmethod

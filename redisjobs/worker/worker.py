@@ -165,11 +165,12 @@ class Worker:
         signal ends the process.
 
         With `burst`, returns when nothing of its kinds is due and it holds nothing. Signals are
-        heeded in the main thread only. `parentage` is the supervisor's business.
+        heeded in the main thread only.
 
         Raises:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
+        # `parentage` comes from the supervisor, and is no part of the public API.
         _refuse_while_loading()
         with stopping_on_signals(self.stop):
             self._run_alone(burst, parentage, HandlerLoop)
