@@ -46,6 +46,15 @@ def test_tls_is_for_both() -> None:
     assert read.for_sentinels == {"ssl": True, "ssl_ca_certs": "/ca.pem"}
 
 
+@pytest.mark.parametrize("queue_class", [RedisQueue, AsyncRedisQueue])
+def test_both_are_connected_to_by_tls_with_the_same_authority(queue_class: Any) -> None:
+    queue = queue_class.from_url("rediss+sentinel://one,two/shop?ssl_ca_certs=/ca.pem")
+    address = queue.address
+    for made in (address._connections, *address._sentinels._connections):
+        assert made.is_tls
+        assert made._settings["ssl_ca_certs"] == "/ca.pem"
+
+
 @pytest.mark.parametrize(
     "url",
     [
