@@ -8,8 +8,8 @@ import asyncio
 import concurrent.futures
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
 
 from redisjobs.context import Context
 from redisjobs.dequeue import dequeue
@@ -17,6 +17,10 @@ from redisjobs.job import Job
 from redisjobs.source import Source
 
 AsyncJobFunction: TypeAlias = Callable[[Context, Job], Awaitable[Job] | Job]
+
+
+# How long a cancelled call waits for the job to be given back; then that goes on without it.
+_GIVING_BACK_S = 2.0
 
 
 async def dequeue_async(source: Source, kinds: Sequence[str], fn: AsyncJobFunction) -> bool:
@@ -28,43 +32,82 @@ async def dequeue_async(source: Source, kinds: Sequence[str], fn: AsyncJobFuncti
     try:
         return await asyncio.shield(found)
     except asyncio.CancelledError:
+        if found.done():  # raised by `fn` itself
+            raise
         call.cancel()
-        await asyncio.wait([found])
-        if not found.cancelled():
-            found.exception()  # seen: the cancellation is what the caller is told
+        await asyncio.wait([call.ended])
+        await asyncio.wait([found], timeout=_GIVING_BACK_S)
+        found.add_done_callback(_seen)  # the cancellation is what the caller is told
         raise
-    except concurrent.futures.CancelledError:
-        raise asyncio.CancelledError from None  # raised by `fn` itself
+
+
+def _seen(found: asyncio.Future[bool]) -> None:
+    if not found.cancelled():
+        found.exception()
 
 
 class _Call:
-    """One call of `fn`, from the thread of the blocking dequeue."""
+    """One call of `fn`, from the thread of the blocking dequeue.
+
+    Attributes:
+        ended: done when what is awaited for it has ended, or never will begin.
+    """
 
     def __init__(self, fn: AsyncJobFunction, loop: asyncio.AbstractEventLoop) -> None:
         self._fn = fn
         self._loop = loop
         self._lock = threading.Lock()
         self._cancelled = False
-        self._awaited: concurrent.futures.Future[Job] | None = None
+        self._task: asyncio.Task[Job] | None = None
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def run(self, ctx: Context, job: Job) -> Job:
+        with self._lock:
+            if self._cancelled:
+                raise asyncio.CancelledError
         returned = self._fn(ctx, job)
         if not inspect.isawaitable(returned):
             return returned
         coroutine = returned if inspect.iscoroutine(returned) else _awaiting(returned)
-        with self._lock:
-            if self._cancelled:
-                coroutine.close()
-                raise concurrent.futures.CancelledError
-            awaited = self._awaited = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        ctx.on_cancel(awaited.cancel)
-        return awaited.result()
+        outcome: concurrent.futures.Future[Job] = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(self._begin, coroutine, outcome)
+        ctx.on_cancel(lambda: self._loop.call_soon_threadsafe(self._cancel_task))
+        return outcome.result()
+
+    # On the caller's loop.
+
+    def _begin(
+        self, coroutine: Coroutine[Any, Any, Job], outcome: concurrent.futures.Future[Job]
+    ) -> None:
+        self.ended = self._loop.create_future()
+        self._task = task = self._loop.create_task(coroutine)
+        task.add_done_callback(lambda _: self._over(task, outcome))
+        if self._cancelled:
+            task.cancel()
+
+    def _over(self, task: asyncio.Task[Job], outcome: concurrent.futures.Future[Job]) -> None:
+        self._settle()
+        if task.cancelled():
+            outcome.set_exception(asyncio.CancelledError())
+        elif (err := task.exception()) is not None:
+            outcome.set_exception(err)
+        else:
+            outcome.set_result(task.result())
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def cancel(self) -> None:
+        """Has `fn` not begin, or end."""
         with self._lock:
             self._cancelled = True
-            if self._awaited is not None:
-                self._awaited.cancel()
+        self._cancel_task()
 
 
 async def _awaiting(awaitable: Awaitable[Job]) -> Job:
@@ -78,6 +121,9 @@ def _on_a_thread(fn: Callable[[], bool]) -> concurrent.futures.Future[bool]:
     def run() -> None:
         try:
             future.set_result(fn())
+        except StopIteration as err:
+            # No future can carry it, nor can a coroutine raise it.
+            future.set_exception(RuntimeError(f"the function of dequeue raised {err!r}"))
         except BaseException as err:  # noqa: BLE001 - raised where it is awaited
             future.set_exception(err)
 

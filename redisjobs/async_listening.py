@@ -127,6 +127,10 @@ class Listener:
                         inbox.put(None if kind == _CONFIRMED else bytes(said))
         except RedisJobsError as err:
             self._broken(line, err)
+        except BaseException:
+            # Such as a cancellation of all tasks of the loop, which somebody does to clean up.
+            self._broken(line, line.silent())
+            raise
 
     def _broken(self, line: AsyncLine, err: RedisJobsError) -> None:
         if self._line is not line:

@@ -61,7 +61,7 @@ class AsyncLines:
         loop = asyncio.get_running_loop()
         mine = self._of_loops.get(loop)
         if mine is None:
-            for other in [other for other in self._of_loops if other.is_closed()]:
+            for other in [other for other in list(self._of_loops) if other.is_closed()]:
                 self._of_loops.pop(other, None)
             mine = self._of_loops[loop] = _OfLoop(Listener(lambda: self.new_line(self._timeout_s)))
         return mine

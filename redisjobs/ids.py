@@ -21,7 +21,7 @@ def _wall_clock_ms() -> int:
 
 class IdSource:
     """Makes ids of 20 digits to the base of 32: milliseconds since the epoch, then a counter from
-    random bits on. (Short, since Redis holds two copies of it for a job that waits.)
+    random bits on. They are short, since Redis holds two copies of one for a job that waits.
 
     Each id is greater than all before it, also while the clock stands still or steps back.
     """

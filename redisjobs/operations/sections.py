@@ -146,8 +146,15 @@ class Sets:
             position = found[-1].position if found else after
             size = min(size, most - len(found))
             chunks = yield from self._chunks(keys, sources, position, size)
-            found += self._merged(chunks, size)[: most - len(found)]
-            sources = [source for source, chunk in chunks if len(chunk) == size]
+            merged = self._merged(chunks, size)
+            told = set(merged)
+            found += merged[: most - len(found)]
+            # A set is at its end if its chunk was short and nothing of it was cut off.
+            sources = [
+                source
+                for source, chunk in chunks
+                if len(chunk) == size or (chunk and chunk[-1] not in told)
+            ]
             size *= 4  # few sets are left, or one of them has most of the jobs
         return found
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from redisjobs.attempt import Outcome, run, run_in_task
 from redisjobs.context import CancelReason, Context
 from redisjobs.states import Status
 from redisjobs.worker.delivery import Delivery
-from redisjobs.worker.loop import STARTS_AT_ONCE, HandlerLoop, Loop
+from redisjobs.worker.loop import STARTS_AT_ONCE, CallersLoop, HandlerLoop, Loop
 from redisjobs.worker.wakeup import Wakeup
 
 GIVEN_BACK = Outcome(None)
@@ -68,6 +69,8 @@ class Crew:
         self._parked: deque[_Member] = deque()
         self._waking = False
         self._short_of_threads = False
+        # Each run has a copy of it: what one handler sets is nothing that another may see.
+        self._context = copy_context()
         self._new_loop = new_loop
         self._loop: Loop | None = None
         self._loop_kicked = self._driving = False
@@ -235,8 +238,8 @@ class Crew:
         terms = self._terms
         if self._may_begin(delivery):
             assert delivery.context is not None
-            outcome = run(
-                delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
+            outcome = self._context.copy().run(
+                run, delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
             )
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at
@@ -287,7 +290,7 @@ class Crew:
 
     def _begin_on_loop(self, delivery: Delivery) -> None:
         assert self._loop is not None  # add() made it
-        delivery.task = task = self._loop.start(self._run_async(delivery))
+        delivery.task = task = self._loop.start(self._run_async(delivery), self._context.copy())
         if not STARTS_AT_ONCE:
             task.add_done_callback(partial(self._task_is_over, delivery))
 
@@ -316,12 +319,21 @@ class Crew:
             outcome = await run_in_task(
                 delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
             )
+            if isinstance(outcome.exception, asyncio.CancelledError) and self._is_host_ending():
+                outcome = GIVEN_BACK
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at
         else:
             outcome = GIVEN_BACK
         self._end(delivery, outcome)
         self._pass_slot_on()
+
+    def _is_host_ending(self) -> bool:
+        """Whether the task that runs this was cancelled by the application that is the worker's
+        host: it cancels all of its tasks when it ends, and does not mean this job.
+        """
+        task = asyncio.current_task()
+        return isinstance(self._loop, CallersLoop) and task is not None and task.cancelling() > 0
 
     def _pass_slot_on(self) -> None:
         self._slots.append(None)

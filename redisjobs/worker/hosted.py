@@ -7,6 +7,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 
 
 async def hosted(
@@ -45,5 +46,6 @@ def _on_a_thread(run: Callable[[], None]) -> concurrent.futures.Future[None]:
         else:
             future.set_result(None)
 
-    threading.Thread(target=live, name="redisjobs-worker", daemon=True).start()
+    context = copy_context()
+    threading.Thread(target=lambda: context.run(live), name="redisjobs-worker", daemon=True).start()
     return future

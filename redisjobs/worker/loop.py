@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, Protocol
 
 # Whether a task runs until it first waits for something where it is made.
@@ -22,8 +22,8 @@ class Loop(Protocol):
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Has the loop call a function, from any thread. Does nothing once it is closed."""
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts a task. On the loop's thread only."""
+    def start(self, coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        """Starts a task in this context. On the loop's thread only."""
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Runs a coroutine on the loop and waits for it, from another thread."""
@@ -74,9 +74,9 @@ class HandlerLoop:
             if not self._stopping:
                 raise
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts a task. On the loop's thread only."""
-        return _started(coroutine, self._loop, self._tasks)
+    def start(self, coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        """Starts a task in this context. On the loop's thread only."""
+        return _started(coroutine, context, self._loop, self._tasks)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Runs a coroutine on the loop and waits for it, from another thread."""
@@ -90,20 +90,29 @@ class HandlerLoop:
 
 
 class CallersLoop:
-    """A loop that somebody else runs, in whose application the worker is a guest."""
+    """A loop that somebody else runs, in whose application the worker is a guest.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        on_closed: called when it is found closed: nothing will run there any more.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_closed: Callable[[], None] = lambda: None
+    ) -> None:
         self._loop = loop
+        self._on_closed = on_closed
         self._tasks: set[asyncio.Task[None]] = set()
 
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """As `HandlerLoop.call`."""
-        with contextlib.suppress(RuntimeError):  # closed: nothing runs there any more
+        try:
             self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            self._on_closed()
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
         """As `HandlerLoop.start`."""
-        return _started(coroutine, self._loop, self._tasks)
+        return _started(coroutine, context, self._loop, self._tasks)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """As `HandlerLoop.run`."""
@@ -120,16 +129,17 @@ class CallersLoop:
 
 def _started(
     coroutine: Coroutine[Any, Any, None],
+    context: Context,
     loop: asyncio.AbstractEventLoop,
     tasks: set[asyncio.Task[None]],
 ) -> asyncio.Task[None]:
     """A task, which is kept in `tasks` until it is done: a loop alone does not keep it."""
     if sys.version_info >= (3, 12):
-        task = asyncio.Task(coroutine, loop=loop, eager_start=True)
+        task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
         if task.done():
             return task
     else:
-        task = loop.create_task(coroutine)
+        task = loop.create_task(coroutine, context=context)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import cast
 
@@ -86,7 +87,8 @@ class PlainRunner:
     def _attempt(self, ctx: Context, job: Job) -> Job:
         self._running.add(ctx)
         try:
-            return self._attempt_as_handler(ctx, job)
+            # What one handler sets in its context is nothing that another may see.
+            return copy_context().run(self._attempt_as_handler, ctx, job)
         finally:
             self._running.discard(ctx)
 

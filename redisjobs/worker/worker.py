@@ -186,7 +186,7 @@ class Worker:
             ConfigurationError: it runs already, or Redis is there but cannot be used.
         """
         _refuse_while_loading()
-        loop = CallersLoop(asyncio.get_running_loop())
+        loop = CallersLoop(asyncio.get_running_loop(), on_closed=self._stop_at_once)
         await hosted(
             lambda: self._run_alone(burst, None, lambda: loop), self.stop, self._stop_at_once
         )

@@ -25,6 +25,7 @@ from redisjobs import (
     RedisQueue,
     Status,
     async_transport,
+    waiting,
 )
 from redisjobs.operations.giving_back import reap
 from tests.drivers import RUNNERS
@@ -187,6 +188,37 @@ class TestACallThatIsCancelled:
         run(application())
 
 
+def test_waits_hear_again_after_somebody_cancelled_all_tasks_of_the_loop(
+    open_queue: Callable[[], AsyncRedisQueue],
+    run: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "LOOK_EVERY_S", 300.0)
+
+    async def application() -> None:
+        async with open_queue() as queue:
+            await queue.enqueue(Job("kind", id="x"), Job("kind", id="y"))
+            waits = asyncio.create_task(queue.wait("x", 20))
+            await asyncio.sleep(0.1)
+            for task in asyncio.all_tasks() - {asyncio.current_task(), waits, root}:
+                task.cancel()
+            await asyncio.sleep(0.1)
+            later = asyncio.create_task(queue.wait("y", 20))
+            await asyncio.sleep(0.1)
+            assert await queue.cancel("x")
+            assert await queue.cancel("y")
+            assert [(await waits).id, (await later).id] == ["x", "y"]
+
+    root: Any = None
+
+    async def rooted() -> None:
+        nonlocal root
+        root = asyncio.current_task()
+        await application()
+
+    run(rooted())
+
+
 def test_many_calls_at_once_share_a_few_connections(
     open_queue: Callable[[], AsyncRedisQueue],
     client: redis.Redis,
@@ -305,6 +337,74 @@ class TestDequeue:
                 assert job is not None
                 assert (job.status, job.attempts_done) == (Status.PENDING, 0)
                 assert await queue.check() == []
+
+        run(application())
+
+    def test_cancelled_it_waits_until_the_function_has_cleaned_up(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        async def application() -> None:
+            began, steps = asyncio.Event(), list[str]()
+
+            async def fn(ctx: Context, job: Job) -> Job:
+                began.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(0.05)
+                    steps.append("cleaned up")
+                raise AssertionError
+
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                holding = asyncio.create_task(queue.dequeue(["kind"], fn))
+                await began.wait()
+                holding.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await holding
+                steps.append("returned")
+                assert (await queue.stats()).kinds["kind"].ready == 1
+            assert steps == ["cleaned up", "returned"]
+
+        run(application())
+
+    def test_cancelled_during_the_claim_it_does_not_call_the_function(
+        self, redis_server: EmbeddedServer, queue_name: str, run: Callable[..., None]
+    ) -> None:
+        called: list[str] = []
+
+        def fn(ctx: Context, job: Job) -> Job:
+            called.append(job.id)
+            return job
+
+        async def application(proxy: Proxy) -> None:
+            async with AsyncRedisQueue.from_url(proxy.url, queue_name) as queue:
+                await queue.enqueue(Job("kind", id="x"))
+                proxy.hold_new_connections()
+                holding = asyncio.create_task(queue.dequeue(["kind"], fn))
+                await asyncio.sleep(0.05)
+                holding.cancel()
+                proxy.let_through()
+                with pytest.raises(asyncio.CancelledError):
+                    await holding
+                job = await queue.get("x")
+                assert job is not None
+                assert (job.status, job.attempts_done) == (Status.PENDING, 0)
+                assert (await queue.stats()).kinds["kind"].ready == 1
+
+        with Proxy(redis_server.url) as proxy:
+            run(application(proxy))
+        assert called == []
+
+    def test_a_stop_iteration_is_an_error_as_in_any_coroutine(
+        self, open_queue: Callable[[], AsyncRedisQueue], run: Callable[..., None]
+    ) -> None:
+        async def application() -> None:
+            async with open_queue() as queue:
+                await queue.enqueue(Job("kind"))
+                with pytest.raises(RuntimeError, match="StopIteration"):
+                    await queue.dequeue(["kind"], lambda ctx, job: next(iter(())))
+                assert (await queue.stats()).kinds["kind"].ready == 1
 
         run(application())
 

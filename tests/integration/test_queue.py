@@ -165,6 +165,28 @@ class TestEnqueue:
         assert queue.check() == []
 
 
+class TestJobs:
+    @pytest.mark.parametrize("limit", [1, 7, 100])
+    def test_all_pages_together_have_every_job_once(self, queue: RedisQueue, limit: int) -> None:
+        """Also where the sets that they come from are of very different lengths."""
+        ids = list[str]()
+        for status, number in ((Status.DONE, 60), (Status.FAILED, 1), (Status.DONE, 70)):
+            for _ in range(number):
+                ids.append(_bring_to(queue, status).id)
+        waiting = [Job("kind", delay=timedelta(hours=place + 1)) for place in range(40)]
+        queue.enqueue(*waiting)
+        listed, after = list[str](), None
+        while True:
+            page = queue.jobs(limit=limit, after=after)
+            listed += [job.id for job in page.jobs]
+            after = page.after
+            if after is None:
+                break
+        assert listed == [job.id for job in waiting] + ids[::-1]
+        failed = queue.jobs(status="failed")
+        assert [job.id for job in failed.jobs] == [ids[60]]
+
+
 class TestEnqueueMany:
     @pytest.mark.parametrize(
         ("number", "chunk"), [(0, 10), (1, 10), (10, 10), (11, 10), (95, 10), (3, 1)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from redisjobs import AsyncRedisQueue, ConfigurationError, Context, Job, RedisQueue, Status, Worker
 from tests.drivers import RUNNERS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -139,6 +141,72 @@ def test_cancelled_twice_it_gives_back_what_runs(
     assert (waiting.status, waiting.attempts_done) == (Status.PENDING, 0)
     assert not client.exists(queue.keys.workers)
     assert queue.check() == []
+
+
+@pytest.mark.parametrize("way", ["returns", "raises"])
+def test_what_runs_when_the_application_ends_is_given_back(
+    queue: RedisQueue, client: redis.Redis, run: Callable[..., None], way: str
+) -> None:
+    """An event loop that ends cancels all of its tasks at once: the handlers' too."""
+    queue.enqueue(*(Job("kind") for _ in range(5)))
+
+    async def application() -> None:
+        held = _Held()
+        serving = asyncio.create_task(Worker(queue, {"kind": held}).arun())
+        await held.began.wait()
+        assert not serving.done()
+        if way == "raises":
+            raise LookupError("the application crashed")
+
+    with suppress(LookupError):
+        run(application())
+    assert queue.stats().kinds["kind"].ready == 5
+    assert not client.exists(queue.keys.workers)
+    assert queue.check() == []
+
+
+def test_a_loop_that_was_closed_under_it_stops_it(queue: RedisQueue, client: redis.Redis) -> None:
+    queue.enqueue(Job("kind", id="x"))
+    loop = asyncio.new_event_loop()
+    worker = Worker(queue, {"kind": _echo, "held": _echo})
+    task = loop.create_task(worker.arun())
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+    queue.enqueue(Job("held", id="y"))
+    wait_until(lambda: not client.exists(queue.keys.workers), "the worker has left")
+    held = queue.get("y")
+    assert held is not None
+    assert (held.status, held.attempts_done) == (Status.PENDING, 0)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is, on purpose
+
+
+def test_a_handler_sees_nothing_that_another_left_in_its_context(
+    queue: RedisQueue, run: Callable[..., None]
+) -> None:
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+    seen: list[str] = []
+
+    def note(job: Job) -> None:
+        seen.append(tenant.get())
+        tenant.set(job.id)
+
+    def plain(ctx: Context, job: Job) -> None:
+        note(job)
+
+    async def awaited(ctx: Context, job: Job) -> None:
+        note(job)
+        await asyncio.sleep(0)
+        assert tenant.get() == job.id
+
+    queue.enqueue(*(Job(kind) for kind in ("plain", "awaited") for _ in range(50)))
+
+    async def application() -> None:
+        tenant.set("application")
+        worker = Worker(queue, {"plain": plain, "awaited": awaited}, concurrency=3)
+        await worker.arun(burst=True)
+
+    run(application())
+    assert seen == ["application"] * 100
 
 
 def test_what_ends_a_worker_is_raised(queue: RedisQueue, run: Callable[..., None]) -> None:
