@@ -12,6 +12,7 @@ from redisjobs.cli.connection import open_queue
 from redisjobs.cli.options import json_option, queue_options
 from redisjobs.cli.progress import progress
 from redisjobs.cli.tables import shown
+from redisjobs.cli.unseen import hint_if_unseen
 from redisjobs.operations.check import CheckReport
 from redisjobs.operations.check import check as check_queue
 from redisjobs.operations.eviction import eviction_risk
@@ -72,6 +73,8 @@ def _tell_check(queue: RedisQueue, as_json: bool) -> CheckReport:
         for warning in warnings:
             click.echo(f"warning: {shown(warning)}", err=True)
         click.echo(f"queue {shown(queue.name)}: {_verdict(report)} ({_examined(report)})")
+        if not report:
+            hint_if_unseen(queue)
     return report
 
 

@@ -175,6 +175,16 @@ def test_a_worker_needs_a_target_of_the_right_form(target: str) -> None:
     assert f"{target!r} should look like MODULE:WORKER, e.g. shop.jobs:worker" in result.output
 
 
+@pytest.mark.parametrize("words", [["shop:worker"], []])
+@pytest.mark.parametrize("option", ["--queue", "--url"])
+def test_a_worker_is_told_its_queue_by_its_module(option: str, words: list[str]) -> None:
+    result = run("worker", *words, option, "mails")
+    assert result.exit_code == 2
+    told = " ".join(result.output.split())
+    assert f"Error: {option} is for the other commands: which queue a worker works on" in told
+    assert "its module says, e.g. Worker(RedisQueue.from_url(url, name), registry)" in told
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

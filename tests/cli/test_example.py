@@ -13,6 +13,9 @@ from tests.supervised import Supervised
 from tests.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redisjobs.embedded import EmbeddedServer
     from tests.cli.conftest import Run
 
 ENDED = {"done", "failed", "panic"}
@@ -40,6 +43,29 @@ def test_each_job_does_what_its_payload_says(run: Run) -> None:
     assert told["fail_after_3"]["last_error"] == "retryable-error: attempt 3 fails"
     assert told["fail"]["last_error"] == "ValueError: the payload says so"
     assert told["panic"]["last_error"] == "panic: Panic: the payload says so"
+
+
+@pytest.mark.parametrize(("named", "warned"), [("mails", True), ("default", False), ("", False)])
+def test_a_queue_that_the_environment_names_in_vain_is_warned_of(
+    redis_server: EmbeddedServer, tmp_path: Path, named: str, warned: bool
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import os\nfrom redisjobs import RedisQueue, Worker\n"
+        "queue = RedisQueue.from_url(os.environ['REDISJOBS_URL'])\n"
+        "worker = Worker(queue, {'a-kind-without-jobs': lambda ctx, job: None})\n"
+    )
+    supervised = Supervised(
+        tmp_path, "shop:worker", "--burst", REDISJOBS_URL=redis_server.url, REDISJOBS_QUEUE=named
+    )
+    try:
+        assert supervised.exit_code(Deadline(30)) == 0
+    finally:
+        supervised.end()
+    told = (
+        "this worker works on queue 'default', as its module says, but REDISJOBS_QUEUE is 'mails'"
+    )
+    assert (told in supervised.output) is warned
+    assert ("REDISJOBS_QUEUE" in supervised.output) is warned
 
 
 def all_ended(run: Run) -> dict[str, dict[str, object]]:

@@ -205,6 +205,13 @@ def test_a_sound_queue_is_said_to_be_so(filled: RedisQueue, run: Run) -> None:
     assert " 5 jobs" in result.output
 
 
+def test_a_check_of_a_queue_that_nobody_used_hints_at_others(run: Run) -> None:
+    result = run("check")
+    assert (result.exit_code, result.stdout[:6]) == (0, "queue ")
+    assert result.stderr.splitlines()[0] == f"queue {run.name!r} has seen no jobs and no workers"
+    assert run("check", "--json").stderr == ""
+
+
 def test_what_is_broken_is_told_and_is_the_exit_code(
     filled: RedisQueue, run: Run, client: redis.Redis
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redisjobs import Worker
+from redisjobs.cli.connection import ANSWER_WITHIN_S
+from tests.cli.conftest import PROJECT
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -127,6 +130,12 @@ class TestHealthCheck:
         enter("a", "mail", host=HERE)
         enter("b", "mail", host=HERE, lapses=1.0)
         assert run.json("workers", "--check") == {"healthy": True, "alive": 1, "lapsed": 1}
+
+    def test_the_probes_of_the_docs_wait_longer_than_it_does(self) -> None:
+        page = (PROJECT / "docs" / "how-to" / "containers.md").read_text(encoding="utf-8")
+        limits = re.findall(r"(?:--timeout=|timeoutSeconds: )(\d+)", page)
+        assert len(limits) == 2
+        assert min(map(int, limits)) >= ANSWER_WITHIN_S + 3  # Python has to start first
 
     @pytest.mark.parametrize("option", ["--min", "--timeout"])
     def test_some_options_go_with_the_check(self, run: Run, option: str) -> None:
