@@ -60,7 +60,7 @@ class _Watch:
         self._ended.set()
 
     def look(self) -> None:
-        self._lines.run(_ping)
+        self._lines.run(_ping, repeatable=False)
 
     def _run(self) -> None:
         seen_at = time.monotonic()
