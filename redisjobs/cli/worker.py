@@ -108,7 +108,7 @@ def _misplaced(ctx: click.Context, option: click.Parameter, value: str | None) -
 
 
 def _not_here(name: str) -> Callable[[Command], Command]:
-    return click.option(name, expose_value=False, hidden=True, is_eager=True, callback=_misplaced)
+    return click.option(name, expose_value=False, hidden=True, callback=_misplaced)
 
 
 @click.command(epilog=_EPILOG)

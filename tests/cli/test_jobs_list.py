@@ -151,6 +151,25 @@ def test_the_limit_is_one_for_all_statuses_and_kinds(queue: RedisQueue, run: Run
     assert len(run.json_lines("jobs", "list", *chosen, "--limit", "0")) == 6
 
 
+def test_what_could_move_between_two_listings_is_in_one(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.enqueue(*(Job("mail") for _ in range(12)))
+    asked: list[str | None] = []
+    real = type(queue).jobs
+
+    def jobs(self: RedisQueue, **chosen: Any) -> JobPage:
+        asked.append(chosen["status"])
+        return real(self, **chosen)
+
+    monkeypatch.setattr(type(queue), "jobs", jobs)
+    list(pages(queue, ["scheduled", "done", "ready"], []))
+    assert asked == ["pending", "done"]
+    asked.clear()
+    assert [len(page) for page in pages(queue, ["ready", "scheduled", "done"], [], 5)] == [5]
+    assert asked == ["pending"]
+
+
 def test_who_holds_what_is_asked_once_a_page_and_goes_on(
     queue: RedisQueue, run: Run, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,8 +193,7 @@ def test_who_holds_what_is_asked_once_a_page_and_goes_on(
     monkeypatch.setattr(Held, "next", counted)
     monkeypatch.setattr("redisjobs.cli.listed._DELIVERIES", 500)
     list(pages(queue, ["running"], []))
-    without = len(asked)
-    assert without <= 9  # three pages, each of a look or two, and then of who holds what
+    assert len(asked) == 6  # three pages, each looked at once, and then at who holds what
     asked.clear()
     list(pages(queue, ["ready"], []))
     assert asked == []
@@ -290,6 +308,13 @@ def test_on_a_narrow_terminal_columns_are_left_out_before_an_id_is_broken(
     assert max(len(headings), len(row)) <= width
     _, _, told = " ".join(seen.lines).partition("too narrow to show: ")
     assert told.strip() == ", ".join(missing)
+
+
+def test_what_is_left_out_is_told_once(queue: RedisQueue, run: Run) -> None:
+    queue.enqueue(*(Job("mail", id=f"an-id-of-25-digits-{number:06}") for number in range(600)))
+    seen = run.on_a_terminal("jobs", "list", "--limit", "0", width=50)
+    assert seen.output.count("an-id-of-25-digits-") == 600
+    assert seen.output.count("too narrow to show") == 1
 
 
 def test_what_a_terminal_would_obey_is_escaped(queue: RedisQueue, run: Run) -> None:

@@ -60,7 +60,7 @@ def test_some_are_chosen(run: Run, enter: Enter) -> None:
     assert chosen("--kind", "Scan") == ["shop-1:42:00aa"]
     assert chosen("--host", "shop-2") == ["shop-2:43:00bb"]
     assert chosen("--host", "*", "--kind", "mail") == ["shop-1:42:00aa", "shop-2:43:00bb"]
-    assert chosen("--kind", "mail", "--kind", "scan") == ["shop-1:42:00aa"]
+    assert chosen("--kind", "scan", "--kind", "mail") == ["shop-1:42:00aa"]
 
 
 def test_none_is_said_to_be_none(run: Run) -> None:
