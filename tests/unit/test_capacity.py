@@ -127,15 +127,15 @@ class TestRoom:
 
 
 class TestLowWater:
-    def test_is_half_of_what_may_wait(self) -> None:
-        assert Capacity(10, "auto").low_water(["email"], _pace(email=1000)) == 10
+    def test_is_two_thirds_of_what_may_wait(self) -> None:
+        assert Capacity(10, "auto").low_water(["email"], _pace(email=1500)) == 20
 
     @pytest.mark.parametrize(("prefetch", "mark"), [("auto", 0), (0, 0), (8, 0)])
     def test_is_0_where_no_pace_is_known(self, prefetch: int | Literal["auto"], mark: int) -> None:
         assert Capacity(10, prefetch).low_water(["email"], _pace()) == mark
 
-    def test_of_a_fixed_prefetch_is_half_of_it_however_many_kinds(self) -> None:
-        assert Capacity(10, 8).low_water(["a", "b", "c"], _pace(a=10, b=10, c=10)) == 4
+    def test_of_a_fixed_prefetch_is_as_much_of_it_however_many_kinds(self) -> None:
+        assert Capacity(10, 9).low_water(["a", "b", "c"], _pace(a=10, b=10, c=10)) == 6
 
 
 @given(
