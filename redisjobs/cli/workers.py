@@ -62,9 +62,9 @@ def workers(
         raise click.UsageError("--min and --timeout go with --check")
     if host is None:
         host = socket.gethostname() if check else _ANY
-    limit_s = timeout or ANSWER_WITHIN_S
-    opened = open_queue(url, queue, limit_s)
-    stats = answer_within(limit_s, opened, opened.stats) if check else opened.stats()
+    opened = open_queue(url, queue, timeout)
+    ask = opened.stats
+    stats = answer_within(timeout or ANSWER_WITHIN_S, opened, ask) if check else ask()
     found = [
         one for one in stats.workers if host in (_ANY, one.host) and set(kinds) <= set(one.kinds)
     ]
