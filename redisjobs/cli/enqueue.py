@@ -127,8 +127,8 @@ def _read_json(option: str, text: str | None, wanted: type) -> Any:
         return wanted()
     try:
         value = json.loads(text)
-    except ValueError as err:
-        raise click.UsageError(f"{option} is no JSON: {err}") from None
+    except (ValueError, RecursionError) as err:
+        raise click.UsageError(f"{option} is no JSON that can be read: {err}") from None
     if not isinstance(value, wanted):
         what = "a list" if wanted is list else "an object"
         raise click.UsageError(f"{option} must be {what}, not {text}")

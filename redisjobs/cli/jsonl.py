@@ -180,8 +180,12 @@ def _read(name: str, fields: dict[str, Any], reader: Callable[[str], Any]) -> An
 
 
 def _delay(value: Any) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f'"delay" must be 0 or more, not {json.dumps(value)}')
         return value
+    if value is None:
+        return None
     if not isinstance(value, str):
         raise ValueError(f'"delay" must be seconds or text like "10m", not {json.dumps(value)}')  # noqa: TRY004
     return read_duration(value)

@@ -18,6 +18,7 @@ from redisjobs.errors import (
 # EX_UNAVAILABLE and EX_CONFIG of sysexits.h.
 UNAVAILABLE = 69
 CANNOT_RUN = 78
+INTERRUPTED = 130
 
 _COMMANDS = {
     "worker": "redisjobs.cli.worker",
@@ -42,6 +43,7 @@ Exit codes:
   2    wrong usage, or the extra is missing: pip install 'redisjobs[cli]'
   69   Redis cannot be reached
   78   the worker cannot be loaded, or Redis cannot be worked with
+  130  interrupted by Ctrl-C; a call under way may have been carried out
 """
 
 
@@ -83,6 +85,10 @@ class Commands(click.Group):
             raise _CannotRun(str(err)) from err
         except RedisJobsError as err:
             raise click.ClickException(str(err)) from err
+        except KeyboardInterrupt:
+            # What a call that was under way asked for may have been carried out.
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             raise  # whoever reads the output has seen enough: click ends quietly
         except OSError as err:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 from redisjobs import Job, Registry, Worker
 from redisjobs.cli.root import commands
 from tests.cli.conftest import PROJECT
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from redisjobs import RedisQueue
@@ -182,6 +185,7 @@ def test_of_many_it_is_told_how_many_were_stored_before_an_error(
         (["mail", "--args", "{}"], "--args must be a list, not {}"),
         (["mail", "--kwargs", "[]"], "--kwargs must be an object, not []"),
         (["mail", "--args", "[1"], "--args is no JSON"),
+        (["mail", "--args", "[" * 100_000], "--args is no JSON"),
         (["mail", "--args", "[5, 18446744073709551616]"], "cannot travel: argument 2: an int"),
     ],
 )
@@ -192,6 +196,26 @@ def test_what_makes_no_sense_is_wrong_usage(
     assert result.exit_code == 2
     assert told in " ".join(result.output.split())
     assert queue.stats().kinds == {}
+
+
+def test_an_interrupt_is_told_and_has_an_exit_code_of_its_own(run: Run, queue: RedisQueue) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "redisjobs", "enqueue", "--jsonl", "-"],
+        env=os.environ | run.environ | {"PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b'{"kind": "mail"}\n' * 1500)
+    process.stdin.flush()
+    wait_until(lambda: queue.stats().kinds, "the first chunk is stored")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"stored before: 1,000 jobs" in told
+    assert b"interrupted" in told
+    assert b"Traceback" not in told
 
 
 def test_what_no_job_can_be_is_refused(run: Run) -> None:

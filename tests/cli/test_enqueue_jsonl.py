@@ -122,6 +122,7 @@ def test_no_lines_are_no_jobs(run: Run) -> None:
         (b'{"kind": "a", "args": [18446744073709551616]}', "argument 1: an int beyond"),
         (b'{"kind": "a", "delay": "soon"}', "no duration"),
         (b'{"kind": "a", "delay": true}', '"delay" must be seconds'),
+        (b'{"kind": "a", "delay": -5}', '"delay" must be 0 or more'),
         (b'{"kind": "a", "delay": 1e300}', "cannot be"),
         (b'{"kind": "a", "run_at": "2030-01-01"}', '"run_at": '),
         (b'{"kind": "a", "delay": 1, "run_at": "2030-01-01T00:00:00Z"}', "not both"),
@@ -129,7 +130,7 @@ def test_no_lines_are_no_jobs(run: Run) -> None:
         (b'{"kind": "a", "payload": "' + b"x" * (2**20 + 1) + b'"}', "over the limit of 1,048,576"),
         (b'{"kind": "a", "id": "1"}', "line 1 has the id '1', too"),
     ],
-    ids=range(23),
+    ids=range(24),
 )  # fmt: skip
 def test_a_line_that_is_no_job_is_named_and_what_comes_before_it_is_stored(
     queue: RedisQueue, run: Run, line: bytes, told: str

@@ -48,6 +48,11 @@ class TestByIds:
         assert (result.exit_code, result.output) == (0, "retried a\nretried panic\n")
         assert queue.stats().kinds["scan"].ready == 2
 
+    def test_as_json_retries_are_told_too(self, queue: RedisQueue, run: Run) -> None:
+        end(queue, "a")
+        (told,) = run.json_lines("jobs", "retry", "a")
+        assert (told["id"], status(queue, "a")) == ("a", "PENDING")
+
     def test_jobs_are_deleted(self, queue: RedisQueue, run: Run) -> None:
         end(queue, "a")
         queue.enqueue(Job("mail", id="b"))
