@@ -384,6 +384,8 @@ class TestDequeue:
                 holding = asyncio.create_task(queue.dequeue(["kind"], fn))
                 await asyncio.sleep(0.05)
                 holding.cancel()
+                for _ in range(10):  # it has heard of it
+                    await asyncio.sleep(0)
                 proxy.let_through()
                 with pytest.raises(asyncio.CancelledError):
                     await holding

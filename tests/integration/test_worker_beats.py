@@ -21,6 +21,7 @@ def test_a_lease_that_holds_again_wakes_the_worker(queue: RedisQueue) -> None:
         wait_until(lambda: queue.stats().workers, "the worker is registered")
         engine = worker.worker._engine
         assert engine is not None
+        wait_until(lambda: engine.heartbeat.beats, "the first beat is over")
         life = engine.heartbeat._life
         wait_until(lambda: engine._pump._bell.pending, "it listens for the bell")
         life.current.lease_ends = 0.0
