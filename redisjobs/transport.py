@@ -41,6 +41,7 @@ class Line:
         self._library = library
         self._timeout_s = timeout_s
         self._connection: Any = None
+        self._awaited = False  # whether replies are that `begin` asked for
 
     @property
     def is_open(self) -> bool:
@@ -90,6 +91,7 @@ class Line:
     def close(self) -> None:
         """Closes the connection. The next exchange opens another."""
         connection, self._connection = self._connection, None
+        self._awaited = False
         if connection is not None:
             connection.disconnect()
 
@@ -127,8 +129,8 @@ class Line:
         """
         exchange = exchanging(calls, self._library)
         packed = next(exchange)
-        self._send(packed)
-        return lambda: self._exchanged(exchange, self._receive(len(packed)))
+        connection = self._send(packed)
+        return lambda: self._exchanged(exchange, self._receive(connection, len(packed)))
 
     def _exchanged(self, exchange: Exchange[list[Any]], heard: list[Any]) -> Sequence[Any]:
         try:
@@ -210,24 +212,35 @@ class Line:
             return bytes(_read(connection)[2])
 
     def _round_trip(self, packed: list[bytes]) -> list[Any]:
-        connection = self.connect()
+        connection = self._free_connection()
         # Both in one: what interrupts between them (a Ctrl-C) leaves replies behind, which the next
         # caller would take for its own.
         with self._closed_on_failure():
             _send(connection, _few(packed))
             return [_read(connection) for _ in packed]
 
-    def _send(self, packed: list[bytes]) -> None:
-        connection = self.connect()
+    def _send(self, packed: list[bytes]) -> Any:
+        connection = self._free_connection()
         with self._closed_on_failure():
             _send(connection, _few(packed))
+        self._awaited = True
+        return connection
 
-    def _receive(self, count: int) -> list[Any]:
-        connection = self._connection
-        if connection is None:
+    def _receive(self, connection: Any, count: int) -> list[Any]:
+        if connection is not self._connection:
             raise self._address.unavailable(ConnectionError("it was closed"), sent=True)
         with self._closed_on_failure():
-            return [_read(connection) for _ in range(count)]
+            replies = [_read(connection) for _ in range(count)]
+        self._awaited = False
+        return replies
+
+    def _free_connection(self) -> Any:
+        """The open connection, on which no reply is awaited: whoever asks for one while some are
+        would take them for its own.
+        """
+        if self._awaited:
+            self.close()
+        return self.connect()
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:

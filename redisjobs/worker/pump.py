@@ -117,16 +117,10 @@ class Pump:
         around = self._around
         try:
             self._trips.collect()
-            landed = self._is_to_land() and self._trips.land()
-            if around.life.current.lost:
-                self._standing.begin_anew(self._persist)
-                self._agenda.begin_anew(time.monotonic())
-            if around.shutdown.requested:
-                self._wind_down()
-            if self._agenda.reconcile_is_due(time.monotonic()):
-                self._standing.reconcile()
-                self._agenda.reconciled(time.monotonic())
-            self._standing.release()
+            landed = False
+            if self._has_other_business():
+                landed = self._trips.land()
+                self._do_other_business()
             if not (self._trips.exchange() or landed):
                 self._sleep()
         except LockLostError:
@@ -144,8 +138,10 @@ class Pump:
             if not pause_s:
                 around.logger.info("Redis answers again")
 
-    def _is_to_land(self) -> bool:
-        """Whether something else is to be done than the next exchange."""
+    def _has_other_business(self) -> bool:
+        """Whether something else is to be said to Redis than the next exchange. What is under way
+        is heard first: both go over one line.
+        """
         around = self._around
         return (
             around.shutdown.requested
@@ -153,6 +149,18 @@ class Pump:
             or bool(self._held.to_release)
             or self._agenda.reconcile_is_due(time.monotonic())
         )
+
+    def _do_other_business(self) -> None:
+        around = self._around
+        if around.life.current.lost:
+            self._standing.begin_anew(self._persist)
+            self._agenda.begin_anew(time.monotonic())
+        if around.shutdown.requested:
+            self._wind_down()
+        if self._agenda.reconcile_is_due(time.monotonic()):
+            self._standing.reconcile()
+            self._agenda.reconciled(time.monotonic())
+        self._standing.release()
 
     def _persist(
         self,

@@ -19,8 +19,12 @@ from redisjobs import (
     transport,
 )
 from redisjobs.address import client_from_url
+from redisjobs.operations import one_job
+from redisjobs.patience import LineError
+from redisjobs.transport import Line, begin, drive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from tests.conftest import OwnServer
@@ -122,3 +126,41 @@ def test_a_password_that_ends_the_host_too_early_is_refused(url: str) -> None:
         RedisQueue.from_url(url)
     assert "123" not in str(caught.value)
     assert QueueUnavailableError not in type(caught.value).__mro__
+
+
+class TestACallThatIsBegun:
+    @pytest.fixture
+    def line(self, queue: RedisQueue) -> Iterator[Line]:
+        made = queue.lines.new_line(5.0)
+        yield made
+        made.close()
+
+    def test_is_carried_out_when_it_is_heard(self, queue: RedisQueue, line: Line) -> None:
+        queue.enqueue(Job("kind", id="one"), Job("kind", id="two"))
+        landing = begin(one_job.get(queue.keys, "one"), line)
+        found = landing()
+        assert found is not None
+        assert found.id == "one"
+        other = drive(one_job.get(queue.keys, "two"), line)
+        assert other is not None
+        assert other.id == "two"
+
+    def test_leaves_no_reply_for_one_that_comes_between(
+        self, queue: RedisQueue, line: Line
+    ) -> None:
+        queue.enqueue(Job("kind", id="one"), Job("kind", id="two"))
+        landing = begin(one_job.get(queue.keys, "one"), line)
+        found = drive(one_job.get(queue.keys, "two"), line)
+        assert found is not None
+        assert found.id == "two"
+        with pytest.raises(LineError, match="may have been carried out"):
+            landing()
+
+    def test_is_sent_whole_where_its_script_was_forgotten(
+        self, queue: RedisQueue, line: Line, client: redis.Redis
+    ) -> None:
+        queue.enqueue(Job("kind", id="one"))
+        client.script_flush()
+        found = begin(one_job.get(queue.keys, "one"), line)()
+        assert found is not None
+        assert found.id == "one"
