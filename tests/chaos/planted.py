@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redisjobs.operations.library import Library, Script
 from redisjobs.worker import held, pump
+from tests.planted_edits import STORES_WHAT_IS_NEW, TAKES_BY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,25 +18,6 @@ if TYPE_CHECKING:
     from redisjobs import AsyncRedisQueue, RedisQueue
 
 Edit = tuple[str, str]
-
-_STORES_WHAT_IS_NEW = """if #refused > 0 then
-  for _, group in ipairs(groups) do
-    for at = group.first, group.first + 3 * (group.count - 1), 3 do
-      if redis.call('HSETNX', JOBS, ARGV[at], ARGV[at + 1]) == 1 then
-        redis.call('ZADD', group.due, score_text(time), ARGV[at])
-      end
-    end
-  end"""
-
-_TAKES_BY_ID = """for _, held in ipairs(redis.call('LRANGE', PROCESSING, 0, -1)) do
-  for delivery in pairs(wanted) do
-    if string.match(held, ':.*$') == string.match(delivery, ':.*$') and held ~= delivery then
-      redis.call('LREM', PROCESSING, 1, held)
-      redis.call('RPUSH', PROCESSING, delivery)
-    end
-  end
-end
-take_out(PROCESSING, wanted, outcome_count)"""
 
 _WRITES_FIRST = """if group.letter ~= 'P' then
       local id = string.match(delivery, ':(.*)$')
@@ -57,10 +39,10 @@ SCRIPTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
         "settle": [("if wanted[delivery] == 'held' then", _WRITES_FIRST)],
     },
     "ids instead of tokens": {
-        "settle": [("take_out(PROCESSING, wanted, outcome_count)", _TAKES_BY_ID)],
+        "settle": [("take_out(PROCESSING, wanted, outcome_count)", TAKES_BY_ID)],
     },
     "an enqueue that is not atomic": {
-        "enqueue": [("if #refused > 0 then", _STORES_WHAT_IS_NEW)],
+        "enqueue": [("if #refused > 0 then", STORES_WHAT_IS_NEW)],
     },
     "a lease by the client's clock": {
         "register": [

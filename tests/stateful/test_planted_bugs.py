@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase
 
+from tests.planted_edits import STORES_WHAT_IS_NEW, TAKES_BY_ID
 from tests.stateful.model import BrokenError
 from tests.stateful.schedules import run
 from tests.stateful.test_machine import play
@@ -38,25 +39,6 @@ class Bug:
     edits: tuple[Edit, ...] = ()
     habits: Habits = SOUND
 
-
-STORES_WHAT_IS_NEW = """if #refused > 0 then
-  for _, group in ipairs(groups) do
-    for at = group.first, group.first + 3 * (group.count - 1), 3 do
-      if redis.call('HSETNX', JOBS, ARGV[at], ARGV[at + 1]) == 1 then
-        redis.call('ZADD', group.due, score_text(time), ARGV[at])
-      end
-    end
-  end"""
-
-TAKES_BY_ID = """for _, held in ipairs(redis.call('LRANGE', PROCESSING, 0, -1)) do
-  for delivery in pairs(wanted) do
-    if string.match(held, ':.*$') == string.match(delivery, ':.*$') and held ~= delivery then
-      redis.call('LREM', PROCESSING, 1, held)
-      redis.call('RPUSH', PROCESSING, delivery)
-    end
-  end
-end
-take_out(PROCESSING, wanted, outcome_count)"""
 
 CALLERS = (
     Bug(
