@@ -10,6 +10,7 @@ class BelievedPace(Pace):
 
     def __init__(self, now: float) -> None:
         super().__init__(now)
-        self._last = {"kind": 1000.0}
+        self._last = {"kind": (1000, 0.1)}
+        self.per_second = 1000.0
 
     def turn(self, now: float) -> None: ...

@@ -9,7 +9,7 @@
 --       then ids that its process cannot run again yet
 -- Reply {'unregistered'}, or {'ok', token, next due in µs (-1: nothing that this worker should mind), 1 if finished
 --       records of status DONE are kept, flags, passed, place of the kind it empties itself for, that id,
---       1 if due jobs are left that it could take}, ids, records, runs, states, losses
+--       places of the kinds of which due jobs are left that it could take}, ids, records, runs, states, losses
 --       runs: place of a kind, how many of the jobs are of it, and so on in their order; states and losses: none if all have none
 --       flags: s a suspect found no free slot; d it empties itself for a last chance; a the one job taken runs alone
 -- Cost  O(taken · log waiting) and O(1) for each kind; reads at most about BYTES of records, and 1,000 suspects
@@ -22,6 +22,7 @@ local worker, limit, free, kind_count, max_losses, guarded_room, passed_before, 
   tonumber(ARGV[7]), ARGV[8], ARGV[9], tonumber(ARGV[10])
 local LAST_CHANCE_US = 30000000
 local PASS_AT_MOST = 1000
+local LEAST_SHARE = 25
 
 local lease = redis.call('ZSCORE', WORKERS, worker)
 if not lease or tonumber(lease) == 0 then
@@ -187,8 +188,9 @@ for kind = 1, kind_count do
   end
 end
 if not ended and limit > 0 then
-  -- Two rounds: a fair share for each kind that has work, then what is left over for those that have more.
-  local share = math.max(1, math.floor(limit / math.max(1, #ready)))
+  -- Two rounds: a fair share for each kind that has work, then what is left over for those that have more. Where many kinds
+  -- have, it is not so small that it costs more to ask than to take: the others come first at the next claims.
+  local share = math.max(1, math.floor(limit / math.max(1, #ready)), math.min(LEAST_SHARE, math.floor(limit / 8)))
   for round = 1, 2 do
     for _, kind in ipairs(ready) do
       if not ended and #ids < limit then
@@ -290,7 +292,7 @@ local function mind(kind, score)
   return false
 end
 
-local next_due, left_over = -1, false
+local next_due, left_over = -1, {}
 for kind = 1, kind_count do
   local score = first_score[kind]
   if count_of[kind] then
@@ -301,7 +303,7 @@ for kind = 1, kind_count do
   end
   if score and score <= time then
     if could_take(kind) then
-      left_over = true
+      left_over[#left_over + 1] = kind
       ring(bell[kind], 1)
       score = nil
     else
@@ -328,6 +330,6 @@ end
 local flags = (stopped and 's' or '') .. (draining and 'd' or '') .. (alone and 'a' or '')
 return {
   {'ok', token, next_due, is_kept(retention(META).D) and 1 or 0, flags, passed,
-    draining and draining[1] or 0, draining and draining[2] or '', left_over and 1 or 0},
+    draining and draining[1] or 0, draining and draining[2] or '', left_over},
   ids, records, runs, states, losses,
 }

@@ -51,6 +51,7 @@ class Claimed(NamedTuple):
     """What a claim came to. `next_due_us`: when to claim next, from now; None where that is
     nobody's or another's to mind. Its jobs are columns: `ids`, `records`, `runs` (a kind, and how
     many in a row are of it), and `states` and `losses`, which are empty where all have none.
+    `left_over`: kinds of which due jobs are left that it could take.
     """
 
     token: int
@@ -65,7 +66,7 @@ class Claimed(NamedTuple):
     alone: bool
     passed: int
     emptying: tuple[str, str] | None
-    left_over: bool
+    left_over: Sequence[str]
 
     @property
     def kinds(self) -> list[str]:
@@ -151,5 +152,5 @@ def _claimed(request: ClaimRequest, reply: Any) -> Claimed:
         b"a" in flags,
         passed,
         (kinds[kind_place - 1], emptying_id.decode()) if kind_place else None,
-        bool(left_over),
+        [kinds[place - 1] for place in left_over],
     )

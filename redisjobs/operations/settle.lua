@@ -29,24 +29,34 @@ end
 
 take_out(PROCESSING, wanted, outcome_count)
 
-local time, refused, place = now(), {}, 0
+local time, refused, dropped, place = now(), {}, {}, 0
 local keeps = nil
 local has_losses = redis.call('EXISTS', LOSSES) == 1
 
+local function states_of(group, places)
+  local states, ended = {}, integer(time)
+  for index, at in ipairs(places) do
+    local attempts, body = group.attempts, ''
+    if attempts == '' then
+      attempts, body = ARGV[at + 1], ARGV[at + 3]
+    end
+    states[index] = group.letter .. attempts .. ':' .. ended .. ':' .. body
+  end
+  return states
+end
+
 local function end_jobs(group, ids, places)
   keeps = keeps or retention(META)
-  local keep, ended = keeps[group.letter], integer(time)
-  local states = {}
+  local keep = keeps[group.letter]
   if is_kept(keep) then
-    for index, at in ipairs(places) do
-      local attempts, body = group.attempts, ''
-      if attempts == '' then
-        attempts, body = ARGV[at + 1], ARGV[at + 3]
-      end
-      states[index] = group.letter .. attempts .. ':' .. ended .. ':' .. body
+    finish(JOBS, STATE, KEYS[group.key], keep, time, ids, states_of(group, places))
+  elseif #dropped == 0 then
+    dropped = ids
+  else
+    for _, id in ipairs(ids) do
+      dropped[#dropped + 1] = id
     end
   end
-  finish(JOBS, STATE, KEYS[group.key], keep, time, ids, states)
   announce(WAITED, ids, group.letter)
   if has_losses then
     in_batches('HDEL', LOSSES, ids)
@@ -85,5 +95,8 @@ for _, group in ipairs(groups) do
       end_jobs(group, ids, places)
     end
   end
+end
+if #dropped > 0 then
+  remove(JOBS, STATE, dropped)
 end
 return refused

@@ -59,15 +59,19 @@ class Agenda:
         """The bell rang."""
         self.token_in_hand = True
 
-    def claimed(self, claimed: Claimed, now: float, *, asked_all: bool = True) -> None:
-        """A claim was answered. One that asked for some kinds only proves nothing of the others."""
+    def claimed(
+        self, claimed: Claimed, now: float, *, asked_all: bool = True, have_more: bool = False
+    ) -> None:
+        """A claim was answered. One that asked for some kinds only proves nothing of the others;
+        `have_more`: some of those had work.
+        """
         self.token_in_hand = False
         self.keeps_done = claimed.keeps_done
         self.emptying = claimed.emptying
         self.stopped = claimed.stopped
         self.passed = claimed.passed
-        self._left_over = claimed.left_over
-        self.hungry = claimed.left_over and bool(claimed.ids)
+        self._left_over = have_more or bool(claimed.left_over)
+        self.hungry = self._left_over and bool(claimed.ids)
         self.found_nothing = asked_all and not (
             claimed.ids or claimed.left_over or claimed.passed or claimed.emptying is not None
         )
@@ -80,6 +84,8 @@ class Agenda:
             next_claim_at if asked_all else min(self._next_claim_at, next_claim_at)
         )
         self._all_due = self._all_due and not asked_all
+        if have_more and not claimed.ids:
+            self.look_at_all()
 
     def look_at_all(self) -> None:
         """Something is not as it was at the last claim: ask for all kinds, as soon as may be."""

@@ -4,7 +4,7 @@ at its pace. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 AHEAD_S = 0.02
@@ -12,42 +12,81 @@ AHEAD_S = 0.02
 WINDOW_S = 0.1
 MOST_AHEAD = 2000
 MOST_A_CLAIM = 1000
+_SHORTEST_S = 1e-6
+_NOTHING = (0, 0.0)
 
 
 class Pace:
-    """How many runs of each kind end in a second, averaged over at least 100 ms.
+    """What the process ended lately, and how fast.
 
-    Two windows: the one under way, and the last whole one. A kind that ended nothing in either has
-    no known pace.
+    Two windows of at least 100 ms with work: the one under way, and the last whole one. Of a kind
+    that ended nothing in either nothing is known.
+
+    Attributes:
+        per_second: runs of all kinds that ended in a second of the last whole window; None where
+            none did.
     """
 
     def __init__(self, now: float) -> None:
-        self._began = now
-        self._ended: dict[str, int] = {}
-        self._last: Mapping[str, float] = {}
+        self._began = self._looked_at = now
+        self._ended: dict[str, tuple[int, float]] = {}
+        self._last: Mapping[str, tuple[int, float]] = {}
+        self.per_second: float | None = None
 
-    def ended(self, counts: Mapping[str, int], now: float) -> None:
-        """So many runs of each kind ended since the last call."""
-        ended = self._ended
-        for kind, count in counts.items():
-            ended[kind] = ended.get(kind, 0) + count
+    def ended(self, runs: Mapping[str, Sequence[float]], now: float) -> None:
+        """Of each kind, how long the runs took that ended since the last call."""
+        for kind, lengths in runs.items():
+            count, seconds = self._ended.get(kind, (0, 0.0))
+            self._ended[kind] = (count + len(lengths), seconds + sum(lengths))
         self.turn(now)
 
     def turn(self, now: float) -> None:
         """Closes the window when it is old enough."""
+        self._looked_at = now
         seconds = now - self._began
         if seconds >= WINDOW_S:
-            self._last = {kind: count / seconds for kind, count in self._ended.items()}
+            self._last = self._ended
+            ended = sum(count for count, _ in self._last.values())
+            self.per_second = ended / seconds if ended else None
             self._ended = {}
             self._began = now
 
+    def idle(self, now: float) -> None:
+        """There was nothing to do since the last call: that time counts for no window."""
+        self._began += now - self._looked_at
+        self._looked_at = now
+
     def forget(self, now: float) -> None:
         """What was prefetched got stuck: the pace is not known any more."""
-        self._last, self._ended, self._began = {}, {}, now
+        self._last, self._ended, self._began, self.per_second = {}, {}, now, None
 
-    def of(self, kind: str) -> float:
-        """Runs of this kind that end in a second; 0 if not known."""
-        return self._last.get(kind, 0.0)
+    @property
+    def kinds(self) -> Iterable[str]:
+        """Those of which something is known."""
+        return self._last.keys() | self._ended.keys()
+
+    def runs_of(self, kind: str) -> int:
+        """How many of a kind ended lately; 0 if nothing is known of it."""
+        return self._of(kind)[0]
+
+    @property
+    def runs(self) -> int:
+        """How many of all kinds ended lately."""
+        return sum(count for part in (self._last, self._ended) for count, _ in part.values())
+
+    def alone(self, kind: str, slots: int) -> float:
+        """How many of a kind would end in a second if there were no others: as many as end of all
+        kinds, but no more than slots allow for runs of its length. 0 if nothing is known of it.
+        """
+        count, seconds = self._of(kind)
+        if not count:
+            return 0.0
+        allowed = slots * count / max(seconds, count * _SHORTEST_S)
+        return allowed if self.per_second is None else min(self.per_second, allowed)
+
+    def _of(self, kind: str) -> tuple[int, float]:
+        last, ended = self._last.get(kind, _NOTHING), self._ended.get(kind, _NOTHING)
+        return last[0] + ended[0], last[1] + ended[1]
 
 
 class Room:
@@ -69,15 +108,19 @@ class Capacity:
     def __init__(self, concurrency: int, prefetch: int | Literal["auto"]) -> None:
         self._concurrency = concurrency
         self._prefetch = prefetch
-        self._most_ahead = MOST_AHEAD if prefetch == "auto" else prefetch
 
-    def ahead_of(self, kind: str, pace: Pace) -> int:
-        """How many jobs of a kind may wait in this process for a slot."""
-        if self._prefetch == 0:
-            return 0
+    def _line_of(self, kind: str, pace: Pace) -> int:
+        """How many may wait in this process for a slot, if the last of them is of this kind."""
         if self._prefetch == "auto":
-            return min(MOST_AHEAD, int(pace.of(kind) * AHEAD_S))
-        return self._prefetch if pace.of(kind) else 0
+            by_pace = int(pace.alone(kind, self._concurrency) * AHEAD_S)
+            return min(MOST_AHEAD, by_pace, pace.runs)
+        return self._prefetch if pace.runs_of(kind) else 0
+
+    def _ahead_of(self, kind: str, pace: Pace, waiting: int) -> int:
+        ahead = max(0, self._line_of(kind, pace) - waiting)
+        # Nor more than have just been seen to be short: one run proves little. So what is claimed
+        # of a new kind doubles from claim to claim.
+        return min(ahead, pace.runs_of(kind)) if self._prefetch == "auto" else ahead
 
     def room(self, occupied: int, waiting: int, kinds: Sequence[str], pace: Pace) -> Room:
         """The room for a claim of these kinds.
@@ -88,18 +131,19 @@ class Capacity:
             kinds: the first one is the one whose turn it is.
         """
         free = max(0, self._concurrency - occupied)
-        ahead = [max(0, self.ahead_of(kind, pace) - waiting) for kind in kinds]
+        ahead = [self._ahead_of(kind, pace, waiting) for kind in kinds]
+        beyond = 0
         if any(ahead):
+            beyond = max(self._line_of(kind, pace) for kind in kinds) - waiting
             # While short jobs keep the line filled no slot is ever free. So the first kind in turn
             # gets one place in the line at any pace: what it waits for is short.
             ahead[0] = max(1, ahead[0])
-        beyond = min(sum(ahead), max(0, self._most_ahead - waiting))
-        limit = min(free + beyond, MOST_A_CLAIM)
+        limit = min(free + min(sum(ahead), beyond), MOST_A_CLAIM)
         return Room(limit, min(free, limit), ahead)
 
-    def low_water(self, kinds: Sequence[str], pace: Pace) -> int:
+    def low_water(self, pace: Pace) -> int:
         """With this few deliveries waiting it is time to claim again, so that the slots do not run
         dry meanwhile: two thirds, so that the claim after the next may begin before the jobs of the
         next are unpacked.
         """
-        return min(sum(self.ahead_of(kind, pace) for kind in kinds), self._most_ahead) * 2 // 3
+        return max((self._line_of(kind, pace) for kind in pace.kinds), default=0) * 2 // 3

@@ -1,14 +1,17 @@
 """Which kinds a claim asks for. Pure: the time is handed in.
 
-A claim over 200 kinds costs eight times one over a few. So those are asked that had work, and those
-whose bells rang; and all of them when a poll is due, or every 20 ms while there is work.
+A claim over 200 kinds costs eight times one over a few. So those are asked that had work or have
+some left, and those whose bells rang, 40 at most; and all of them when a poll is due, or every
+20 ms while there is work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 FEW = 8
+MANY = 40
 ALL_EVERY_S = 0.02
 
 
@@ -23,14 +26,19 @@ class Asked:
 
 
 class KindsInTurn:
-    """Each claim begins with another kind, so that a flood of one starves no other."""
+    """Those come first whose last turn is longest ago, so that a flood of one kind starves no
+    other.
+
+    Attributes:
+        have_more: the last claim did not ask for all the kinds that had work.
+    """
 
     def __init__(self) -> None:
-        # Of claims for all kinds, and of those for a few: each of them takes turns of its own.
-        self._rotation = {True: 0, False: 0}
-        self._busy: tuple[str, ...] = ()
+        self._order: dict[str, None] = {}
+        self._busy: frozenset[str] = frozenset()
         self._rang: str | None = None
         self._all_at = float("-inf")
+        self.have_more = False
 
     def rang(self, kind: str) -> None:
         """The bell of this kind rang."""
@@ -42,25 +50,33 @@ class KindsInTurn:
         """The kinds to ask for now.
 
         Args:
-            kinds: all that this worker runs.
+            kinds: all that this worker runs. It may be more than last time.
             all_due: whether all must be asked.
             working: whether due jobs are left over, so that others may be waiting, too.
             besides: a kind that must be among them.
         """
-        few = dict.fromkeys((*self._busy, *(kind for kind in (self._rang, besides) if kind)))
+        if len(self._order) < len(kinds):
+            for kind in kinds:
+                self._order.setdefault(kind)
+        first = dict.fromkeys(kind for kind in (besides, self._rang) if kind)
         overdue = working and now - self._all_at >= ALL_EVERY_S
-        asks_all = len(kinds) <= FEW or all_due or overdue or not few
-        chosen = kinds if asks_all else tuple(few)
-        first = self._rotation[asks_all] % max(1, len(chosen))
-        return Asked([*chosen[first:], *chosen[:first]], all_kinds=asks_all)
+        if len(kinds) <= FEW or all_due or overdue or not (first or self._busy):
+            return Asked(list(self._order), all_kinds=True)
+        few = first | dict.fromkeys(kind for kind in self._order if kind in self._busy)
+        return Asked(list(islice(few, MANY)), all_kinds=False)
 
-    def answered(self, asked: Asked, found: Iterable[str], now: float) -> None:
-        """A claim was answered with jobs of these kinds. Only what took some is a turn: where every
-        other question is not asked for want of room, one of two kinds would always come first.
+    def answered(self, asked: Asked, found: Iterable[str], left: Iterable[str], now: float) -> None:
+        """A claim was answered with jobs of these kinds, in this order; `left`: of which kinds more
+        are due. Only what took some is a turn: many a question is not asked for want of room.
         """
+        unasked = self._busy.difference(asked.kinds)
         self._rang = None
-        self._busy = tuple(dict.fromkeys(found))
-        if self._busy:
-            self._rotation[asked.all] += 1
+        served = list(dict.fromkeys(found))
+        # The first one goes last: where all of a few are served each time, each is first in turn.
+        for kind in served[1:] + served[:1]:
+            del self._order[kind]
+            self._order[kind] = None
+        self._busy = unasked.union(served, left)
+        self.have_more = bool(unasked)
         if asked.all:
             self._all_at = now

@@ -7,6 +7,7 @@ work at the same time.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ class RoundTrips:
         )  # fmt: skip
         if ended:
             self._agenda.something_ended()
-        counts: dict[str, int] = {}
+        runs = defaultdict[str, list[float]](list)
         while ended:
             delivery = ended.popleft()
             outcome = delivery.outcome
@@ -76,8 +77,7 @@ class RoundTrips:
             if status is None:
                 kept = held.give_back(delivery)
             else:
-                kind = delivery.kind
-                counts[kind] = counts.get(kind, 0) + 1
+                runs[delivery.kind].append(delivery.seconds)
                 kept = held.ended(
                     delivery, clerk.settlement(delivery, outcome, keeps_done=keeps_done)
                 )
@@ -86,7 +86,11 @@ class RoundTrips:
                     clerk.log_lost(delivery)
             elif tells_all or status is not Status.DONE:
                 clerk.log_outcome(delivery, outcome)
-        self.pace.ended(counts, time.monotonic())
+        now = time.monotonic()
+        if runs or held.open_count:
+            self.pace.ended(runs, now)
+        else:
+            self.pace.idle(now)
 
     def exchange(self) -> bool:
         """Hears what came of the round trip under way, and begins the next, which settles and
@@ -158,8 +162,10 @@ class RoundTrips:
         if flight.turn is not None and claimed is not None:
             now = time.monotonic()
             self._standing.confirmed()
-            self._agenda.claimed(claimed, now, asked_all=flight.turn.all)
-            self.turns.answered(flight.turn, claimed.kinds, now)
+            self.turns.answered(flight.turn, claimed.kinds, claimed.left_over, now)
+            self._agenda.claimed(
+                claimed, now, asked_all=flight.turn.all, have_more=self.turns.have_more
+            )
         return claimed
 
     def room(self, kinds: Sequence[str], coming: int = 0) -> Room:
@@ -223,7 +229,7 @@ class RoundTrips:
         if deliveries:
             self._held.claimed(deliveries)
             self.added_at = time.monotonic()
-            around.crew.low_water = self._capacity.low_water(around.handlers.kinds, self.pace)
+            around.crew.low_water = self._capacity.low_water(self.pace)
             around.crew.add(deliveries)
 
 

@@ -27,7 +27,7 @@ class Answer:
     alone: bool
     passed: int
     draining: tuple[str, str] | None
-    left_over: bool
+    left_over: list[str]  # kinds
     taken: list[tuple[str, str, bytes, bytes | None, int | None]]
 
     @classmethod
@@ -51,7 +51,7 @@ class Answer:
         same("flag of a last chance", b"d" in flags, draining is not None)
         return cls(
             token, next_due_us, bool(keeps_done), b"s" in flags, b"a" in flags, passed, draining,
-            bool(left_over), taken,
+            [asked.kinds[place - 1] for place in left_over], taken,
         )  # fmt: skip
 
 
@@ -249,7 +249,10 @@ class _Claim:
         elif not answer.left_over:
             same("jobs that were passed", answer.passed >= len(rest), True)
         for kind in asked.kinds:
-            if answer.left_over and not answer.passed and set(self.ready[kind]) & set(rest):
+            is_left = bool(set(self.ready[kind]) & set(rest))
+            if not answer.passed:
+                same(f"whether due jobs of {kind!r} are left", kind in answer.left_over, is_left)
+            if answer.left_over and not answer.passed and is_left:
                 self.model.rung[kind] = 1
 
     def _move(self) -> None:

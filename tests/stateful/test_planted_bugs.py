@@ -133,7 +133,7 @@ CLAIM = (
         "claim rings nobody on",
         "the bell of .* holds 0 tokens",
         "claim",
-        (("left_over = true\n      ring(bell[kind], 1)", "left_over = true"),),
+        (("= kind\n      ring(bell[kind], 1)", "= kind"),),
     ),
     Bug(
         "claim minds no time that is to come",

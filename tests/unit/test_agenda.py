@@ -20,7 +20,7 @@ A_CLAIM = Claim("job-1", "email", b"", None, 0)
 def _claimed(*claims: Claim, **fields: Any) -> Claimed:
     plain = Claimed(
         1, [one.id.encode() for one in claims], [one.record for one in claims],
-        [(one.kind, 1) for one in claims], [], [], None, True, False, False, 0, None, False,
+        [(one.kind, 1) for one in claims], [], [], None, True, False, False, 0, None, [],
     )  # fmt: skip
     return plain._replace(**fields)
 
@@ -48,14 +48,29 @@ class TestClaiming:
         assert not _after(_claimed(A_CLAIM)).claim_is_due(NOW)
 
     def test_goes_on_where_jobs_were_left_over(self) -> None:
-        assert _after(_claimed(A_CLAIM, left_over=True)).claim_is_due(NOW)
+        assert _after(_claimed(A_CLAIM, left_over=["email"])).claim_is_due(NOW)
 
     def test_does_not_spin_where_nothing_of_what_is_left_over_can_be_had(self) -> None:
         """No room, or suspects that found no free slot: what ends makes room."""
-        agenda = _after(_claimed(left_over=True))
+        agenda = _after(_claimed(left_over=["email"]))
         before = agenda.claim_is_due(NOW)
         agenda.something_ended()
         assert (before, agenda.claim_is_due(NOW)) == (False, True)
+
+    def test_goes_on_where_kinds_that_had_work_were_not_asked(self) -> None:
+        agenda = _after(_claimed())
+        agenda.claimed(_claimed(A_CLAIM), NOW, asked_all=False, have_more=True)
+        assert agenda.claim_is_due(NOW)
+        assert not agenda.all_are_due(NOW)
+
+    def test_looks_at_all_once_where_those_that_were_asked_had_nothing(self) -> None:
+        """Going on with the next few would never end where no job of any can be had."""
+        agenda = _after(_claimed())
+        agenda.claimed(_claimed(), NOW, asked_all=False, have_more=True)
+        assert agenda.claim_is_due(NOW)
+        assert agenda.all_are_due(NOW)
+        agenda.claimed(_claimed(left_over=["email"]), NOW, asked_all=True)
+        assert not agenda.claim_is_due(NOW)
 
     def test_an_end_is_no_reason_where_nothing_was_left_over(self) -> None:
         agenda = _after(_claimed(A_CLAIM))
@@ -108,7 +123,7 @@ class TestClaiming:
         ({}, True),
         ({"next_due_us": 5}, True),
         ({"ids": [b"x"]}, False),
-        ({"left_over": True}, False),
+        ({"left_over": ["email"]}, False),
         ({"passed": 1}, False),
         ({"emptying": ("email", "x")}, False),
     ],

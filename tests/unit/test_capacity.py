@@ -17,50 +17,90 @@ from redisjobs.worker.capacity import (
     Pace,
 )
 
+SHORT_S = 0.0001
 
-def _pace(**ended_per_second: float) -> Pace:
+
+def _runs(**counts: int) -> dict[str, list[float]]:
+    """So many short runs of these kinds."""
+    return {kind: [SHORT_S] * count for kind, count in counts.items()}
+
+
+def _pace(**ended_per_second: int) -> Pace:
     """A pace that was measured over one second."""
     pace = Pace(0.0)
-    pace.ended({kind: round(count) for kind, count in ended_per_second.items()}, 1.0)
+    pace.ended(_runs(**ended_per_second), 1.0)
     return pace
 
 
 class TestPace:
     def test_is_not_known_at_first(self) -> None:
-        assert Pace(0.0).of("email") == 0
+        pace = Pace(0.0)
+        assert (pace.per_second, pace.runs_of("email"), pace.alone("email", 10)) == (None, 0, 0)
 
     def test_a_window_has_100_ms_at_least(self) -> None:
         assert WINDOW_S >= 0.1
         pace = Pace(10.0)
-        pace.ended({"email": 100}, 10.002)
-        pace.ended({"email": 100}, 10.099)
-        assert pace.of("email") == 0
-        pace.ended({"email": 1}, 10.101)
-        assert pace.of("email") == pytest.approx(201 / 0.101)
+        pace.ended(_runs(email=100), 10.002)
+        pace.ended(_runs(email=100), 10.099)
+        assert (pace.per_second, pace.runs_of("email")) == (None, 200)
+        pace.ended(_runs(email=1), 10.101)
+        assert pace.per_second == pytest.approx(201 / 0.101)
+        assert pace.runs_of("email") == 201
 
     def test_goes_on_with_the_last_whole_window(self) -> None:
         pace = _pace(email=50)
-        pace.ended({"email": 1000}, 1.05)
-        assert pace.of("email") == 50
+        pace.ended(_runs(email=1000), 1.05)
+        assert (pace.per_second, pace.runs_of("email")) == (50, 1050)
 
-    def test_of_a_kind_that_ended_nothing_in_the_last_window_is_not_known(self) -> None:
+    def test_of_a_kind_that_ended_nothing_lately_nothing_is_known(self) -> None:
         pace = _pace(email=50, report=1)
-        pace.ended({"report": 5}, 2.0)
-        assert (pace.of("email"), pace.of("report")) == (0, 5)
+        pace.ended(_runs(report=5), 2.0)
+        assert (pace.runs_of("email"), pace.runs_of("report"), pace.runs) == (0, 5, 5)
+        assert (pace.alone("email", 10), pace.per_second) == (0, 5)
 
-    def test_a_long_pause_is_one_long_window(self) -> None:
+    def test_a_window_in_which_nothing_ended_tells_nothing(self) -> None:
+        pace = _pace(email=50)
+        pace.turn(2.0)
+        assert (pace.per_second, pace.runs) == (None, 0)
+
+    def test_time_with_nothing_to_do_does_not_count(self) -> None:
         pace = Pace(0.0)
-        pace.ended({"email": 10}, 0.01)
-        pace.turn(100.0)
-        assert pace.of("email") == pytest.approx(0.1)
+        pace.ended(_runs(email=10), 0.05)
+        pace.idle(60.0)
+        pace.idle(100.0)
+        pace.ended(_runs(email=10), 100.04)
+        assert pace.per_second is None
+        pace.ended(_runs(email=20), 100.11)
+        assert pace.per_second == pytest.approx(40 / 0.16)
 
     def test_is_not_known_after_what_was_prefetched_got_stuck(self) -> None:
         pace = _pace(email=1000)
-        pace.ended({"email": 70}, 1.05)
+        pace.ended(_runs(email=70), 1.05)
         pace.forget(1.06)
-        assert pace.of("email") == 0
+        assert (pace.per_second, pace.runs_of("email")) == (None, 0)
         pace.turn(1.2)
-        assert pace.of("email") == 0, "what ended before the jam counts no more"
+        assert pace.runs == 0, "what ended before the jam counts no more"
+
+    def test_before_a_whole_window_it_goes_by_the_length_of_the_runs(self) -> None:
+        pace = Pace(0.0)
+        pace.ended({"email": [0.01] * 3}, 0.01)
+        assert pace.alone("email", 10) == pytest.approx(10 / 0.01)
+
+    def test_of_one_kind_alone_is_that_of_all(self) -> None:
+        """Two hundred kinds that take turns are as fast as one."""
+        pace = _pace(**{f"kind-{place}": 10 for place in range(200)})
+        assert pace.alone("kind-7", 10) == pytest.approx(2000)
+
+    def test_of_one_kind_alone_is_bounded_by_the_length_of_its_runs(self) -> None:
+        pace = Pace(0.0)
+        pace.ended({"email": [SHORT_S] * 990, "report": [0.05] * 10}, 1.0)
+        assert pace.alone("report", 10) == pytest.approx(10 / 0.05)
+        assert pace.alone("email", 10) == pytest.approx(1000)
+
+    def test_runs_that_took_no_time_at_all_are_short(self) -> None:
+        pace = Pace(0.0)
+        pace.ended({"email": [0.0] * 10}, 1.0)
+        assert pace.alone("email", 10) == 10
 
     @given(st.lists(st.tuples(st.floats(0.0001, 0.5), st.integers(0, 50)), min_size=1))
     def test_never_tells_more_than_ended_in_100_ms(self, steps: list[tuple[float, int]]) -> None:
@@ -69,8 +109,8 @@ class TestPace:
         for seconds, ended in steps:
             now += seconds
             total += ended
-            pace.ended({"email": ended}, now)
-            assert pace.of("email") <= total / WINDOW_S + 1e-6
+            pace.ended(_runs(email=ended), now)
+            assert (pace.per_second or 0.0) <= total / WINDOW_S + 1e-6
 
 
 class TestRoom:
@@ -85,11 +125,37 @@ class TestRoom:
     def test_the_kind_whose_turn_it_is_gets_one_place_where_others_are_prefetched(self) -> None:
         """Or no slot would be free for it while a flood of short jobs lasts."""
         room = Capacity(10, "auto").room(10, 0, ["report", "email"], _pace(email=1000))
-        assert (room.limit, room.free, list(room.ahead)) == (21, 0, [1, 20])
+        assert (room.limit, room.free, list(room.ahead)) == (20, 0, [1, 20])
 
     def test_without_prefetched_others_it_gets_free_slots_only(self) -> None:
         room = Capacity(10, "auto").room(40, 30, ["report", "email"], _pace(email=1000))
         assert (room.limit, list(room.ahead)) == (0, [0, 0])
+
+    def test_kinds_that_take_turns_are_prefetched_as_one_would_be(self) -> None:
+        """Counted each by itself, 200 kinds of short jobs would be claimed a few at a time."""
+        kinds = [f"kind-{place}" for place in range(10)]
+        room = Capacity(10, "auto").room(10, 0, kinds, _pace(**dict.fromkeys(kinds, 100)))
+        assert (room.limit, list(room.ahead)) == (20, [20] * 10)
+
+    def test_no_more_than_were_seen_to_be_short(self) -> None:
+        pace = _pace(email=10_000, report=3)
+        room = Capacity(10, "auto").room(10, 0, ["email", "report"], pace)
+        assert (room.limit, list(room.ahead)) == (200, [200, 3])
+
+    def test_of_a_new_kind_it_doubles_from_claim_to_claim(self) -> None:
+        """Two hundred jobs that come due in one instant are not claimed ten at a time."""
+        capacity, pace, claims = Capacity(10, "auto"), Pace(0.0), list[int]()
+        for claim in range(5):
+            room = capacity.room(0, 0, ["email"], pace)
+            claims.append(room.limit)
+            pace.ended(_runs(email=room.limit), 0.001 * (claim + 1))
+        assert claims == [10, 20, 40, 80, 160]
+
+    def test_long_runs_are_prefetched_by_their_length_beside_short_ones(self) -> None:
+        pace = Pace(0.0)
+        pace.ended({"email": [SHORT_S] * 10_000, "report": [0.05] * 10}, 1.0)
+        room = Capacity(10, "auto").room(10, 0, ["email", "report"], pace)
+        assert list(room.ahead) == [200, 4]
 
     def test_what_waits_already_counts(self) -> None:
         room = Capacity(10, "auto").room(22, 12, ["email"], _pace(email=1000))
@@ -103,7 +169,7 @@ class TestRoom:
         assert Capacity(2, "auto").room(5, 0, ["email"], _pace()).limit == 0
 
     def test_without_prefetch_only_free_slots(self) -> None:
-        room = Capacity(10, 0).room(4, 0, ["email"], _pace(email=10**6))
+        room = Capacity(10, 0).room(4, 0, ["email"], _pace(email=10**5))
         assert (room.limit, room.free, list(room.ahead)) == (6, 6, [0])
 
     def test_a_fixed_prefetch_is_for_all_kinds_together(self) -> None:
@@ -120,7 +186,7 @@ class TestRoom:
 
     @pytest.mark.parametrize("prefetch", ["auto", 10**6])
     def test_a_claim_has_a_bound_at_any_pace(self, prefetch: int | Literal["auto"]) -> None:
-        capacity, pace = Capacity(5000, prefetch), _pace(a=10**9, b=10**9)
+        capacity, pace = Capacity(5000, prefetch), _pace(a=10**5, b=10**5)
         room = capacity.room(0, 0, ["a", "b"], pace)
         assert (room.limit, room.free) == (MOST_A_CLAIM, MOST_A_CLAIM)
         assert capacity.room(5000, 0, ["a", "b"], pace).limit == min(MOST_AHEAD, MOST_A_CLAIM)
@@ -128,14 +194,14 @@ class TestRoom:
 
 class TestLowWater:
     def test_is_two_thirds_of_what_may_wait(self) -> None:
-        assert Capacity(10, "auto").low_water(["email"], _pace(email=1500)) == 20
+        assert Capacity(10, "auto").low_water(_pace(email=1500)) == 20
 
     @pytest.mark.parametrize(("prefetch", "mark"), [("auto", 0), (0, 0), (8, 0)])
     def test_is_0_where_no_pace_is_known(self, prefetch: int | Literal["auto"], mark: int) -> None:
-        assert Capacity(10, prefetch).low_water(["email"], _pace()) == mark
+        assert Capacity(10, prefetch).low_water(_pace()) == mark
 
     def test_of_a_fixed_prefetch_is_as_much_of_it_however_many_kinds(self) -> None:
-        assert Capacity(10, 9).low_water(["a", "b", "c"], _pace(a=10, b=10, c=10)) == 6
+        assert Capacity(10, 9).low_water(_pace(a=10, b=10, c=10)) == 6
 
 
 @given(
@@ -162,5 +228,5 @@ def test_nothing_is_hoarded(
         # The windows are not in step with the runs: one run more for each slot may fall into one.
         assert waiting <= bound + slots * AHEAD_S / WINDOW_S + 1
         now += job_ms / 1000
-        pace.ended({"email": running}, now)
+        pace.ended({"email": [job_ms / 1000] * running}, now)
         running = 0

@@ -7,29 +7,29 @@ from typing import Any
 
 import pytest
 
-from redisjobs.worker.kinds_in_turn import ALL_EVERY_S, FEW, Asked, KindsInTurn
+from redisjobs.worker.kinds_in_turn import ALL_EVERY_S, FEW, MANY, Asked, KindsInTurn
 
-MANY = tuple(f"kind-{number}" for number in range(200))
+KINDS = tuple(f"kind-{number}" for number in range(200))
 NOW = 1000.0
 
 
-def ask(turns: KindsInTurn, kinds: Sequence[str] = MANY, now: float = NOW, **state: Any) -> Asked:
+def ask(turns: KindsInTurn, kinds: Sequence[str] = KINDS, now: float = NOW, **state: Any) -> Asked:
     usual: dict[str, Any] = {"all_due": False, "working": False, "besides": None}
     return turns.ask(kinds, now, **(usual | state))
 
 
-def after(found: Sequence[str], now: float = NOW) -> KindsInTurn:
+def after(found: Sequence[str], left: Sequence[str] = (), now: float = NOW) -> KindsInTurn:
     turns = KindsInTurn()
-    turns.answered(ask(turns, all_due=True), found, now)
+    turns.answered(ask(turns, all_due=True), found, left, now)
     return turns
 
 
 def test_few_kinds_are_all_asked_each_beginning_in_turn() -> None:
-    turns, kinds = KindsInTurn(), MANY[:FEW]
+    turns, kinds = KindsInTurn(), KINDS[:FEW]
     asked = []
     for _ in range(FEW):
         asked.append(ask(turns, kinds))
-        turns.answered(asked[-1], ["some"], NOW)
+        turns.answered(asked[-1], asked[-1].kinds, asked[-1].kinds, NOW)
     assert all(one.all for one in asked)
     assert {one.kinds[0] for one in asked} == set(kinds)
     assert all(sorted(one.kinds) == sorted(kinds) for one in asked)
@@ -38,7 +38,7 @@ def test_few_kinds_are_all_asked_each_beginning_in_turn() -> None:
 def test_the_first_claim_asks_for_all_of_many() -> None:
     asked = ask(KindsInTurn())
     assert asked.all
-    assert sorted(asked.kinds) == sorted(MANY)
+    assert sorted(asked.kinds) == sorted(KINDS)
 
 
 def test_a_bell_that_rang_is_asked_alone() -> None:
@@ -59,7 +59,7 @@ def test_kinds_that_had_work_are_asked_again_with_the_bell_that_rang() -> None:
 def test_a_bell_is_asked_for_once() -> None:
     turns = after([])
     turns.rang("kind-7")
-    turns.answered(ask(turns), ["kind-9"], NOW)
+    turns.answered(ask(turns), ["kind-9"], (), NOW)
     assert list(ask(turns).kinds) == ["kind-9"]
 
 
@@ -77,7 +77,7 @@ def test_while_there_is_work_all_are_asked_every_20_ms() -> None:
 
 def test_a_claim_for_some_does_not_put_off_the_one_for_all() -> None:
     turns = after(["kind-3"])
-    turns.answered(ask(turns), ["kind-3"], NOW + ALL_EVERY_S / 2)
+    turns.answered(ask(turns), ["kind-3"], (), NOW + ALL_EVERY_S / 2)
     assert ask(turns, now=NOW + 1.01 * ALL_EVERY_S, working=True).all
 
 
@@ -93,19 +93,59 @@ def test_no_kinds_at_all() -> None:
     assert list(ask(KindsInTurn(), ()).kinds) == []
 
 
-@pytest.mark.parametrize("kinds", [("a", "b"), tuple("abcd"), MANY])
-def test_every_kind_comes_first_in_its_turn_however_many_questions_are_not_asked(
+@pytest.mark.parametrize("kinds", [("a", "b"), tuple("abcd"), KINDS])
+def test_every_kind_is_served_in_its_turn_however_many_questions_are_not_asked(
     kinds: Sequence[str],
 ) -> None:
-    """A worker whose slots are full asks itself what to claim, and then does not: that is no turn.
-    Nor is a claim for the few kinds that had work one of those for all.
-    """
-    turns, firsts, now = KindsInTurn(), set[str](), NOW
-    for _ in range(4 * len(kinds)):
+    """A worker without a free slot asks itself what to claim, and then does not: no turn."""
+    turns, served, now = KindsInTurn(), list[str](), NOW
+    for _ in kinds:
         now += ALL_EVERY_S * 0.6
         asked = ask(turns, kinds, now, working=True)
-        if asked.all:
-            firsts.add(asked.kinds[0])
-        turns.answered(asked, asked.kinds[:1], now)
+        served.append(asked.kinds[0])
+        turns.answered(asked, asked.kinds[:1], asked.kinds, now)
         ask(turns, kinds, now, working=True)  # no slot is free: it is not asked
-    assert firsts == set(kinds)
+    assert sorted(served) == sorted(kinds)
+
+
+def test_kinds_of_which_more_is_due_are_asked_though_there_was_no_room_for_any() -> None:
+    turns = after(["kind-3"], left=["kind-3", "kind-5"])
+    assert sorted(ask(turns).kinds) == ["kind-3", "kind-5"]
+
+
+def test_those_come_first_whose_last_turn_is_longest_ago() -> None:
+    turns = after(["kind-0", "kind-1"], left=KINDS[:4])
+    assert list(ask(turns).kinds) == ["kind-2", "kind-3", "kind-1", "kind-0"]
+    assert list(ask(turns, all_due=True).kinds) == [*KINDS[2:], "kind-1", "kind-0"]
+
+
+def test_of_many_that_have_work_some_are_asked_and_the_others_next_time() -> None:
+    turns = after(KINDS[:3], left=KINDS)
+    asked = ask(turns)
+    assert (list(asked.kinds), asked.all) == (list(KINDS[3 : 3 + MANY]), False)
+    turns.answered(asked, asked.kinds[:2], asked.kinds, NOW)
+    assert turns.have_more
+    again = ask(turns)
+    assert list(again.kinds) == list(KINDS[5 : 5 + MANY])
+
+
+def test_a_bell_and_a_last_chance_are_asked_first_of_many() -> None:
+    turns = after(KINDS[:3], left=KINDS)
+    turns.rang("kind-199")
+    assert list(ask(turns, besides="kind-198").kinds[:3]) == ["kind-198", "kind-199", "kind-3"]
+
+
+def test_those_that_had_nothing_and_have_nothing_left_are_not_asked_again() -> None:
+    turns = after(KINDS[:MANY])
+    turns.answered(ask(turns), (), (), NOW)
+    assert not turns.have_more
+    assert ask(turns).all, "nothing is known to have work"
+
+
+def test_of_one_claim_that_cannot_serve_all_each_is_served_in_turn() -> None:
+    turns, served = KindsInTurn(), list[str]()
+    for _ in range(20):
+        asked = ask(turns, all_due=True)
+        served += asked.kinds[:10]
+        turns.answered(asked, asked.kinds[:10], KINDS, NOW)
+    assert sorted(served) == sorted(KINDS)

@@ -59,7 +59,7 @@ def _deliver(clerk: Clerk, claim: Claim, *, alone: bool = False) -> Delivery:
     claimed = Claimed(
         9, [claim.id.encode()], [claim.record], [(claim.kind, 1)],
         [claim.state] if claim.state else [], [claim.losses] if claim.losses else [],
-        None, True, False, alone, 0, None, False,
+        None, True, False, alone, 0, None, [],
     )  # fmt: skip
     deliveries, unreadable = clerk.deliveries(claimed)
     for refused, err in unreadable:

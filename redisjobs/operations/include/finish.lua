@@ -1,9 +1,16 @@
+-- remove(jobs, state, ids): takes their records away.
+local function remove(jobs, state, ids)
+  in_batches('HDEL', jobs, ids)
+  if redis.call('EXISTS', state) == 1 then
+    in_batches('HDEL', state, ids)
+  end
+end
+
 -- drop(jobs, state, finished, ids) -> how many. Removes finished records whole.
 local function drop(jobs, state, finished, ids)
   if #ids > 0 then
     in_batches('ZREM', finished, ids)
-    in_batches('HDEL', jobs, ids)
-    in_batches('HDEL', state, ids)
+    remove(jobs, state, ids)
   end
   return #ids
 end
@@ -24,8 +31,7 @@ end
 -- looked at if they are not kept. Kept records go to `state` and `finished`; those that nobody keeps are removed whole. Sheds up to twice what it adds.
 local function finish(jobs, state, finished, keep, time, ids, states)
   if not is_kept(keep) then
-    in_batches('HDEL', jobs, ids)
-    in_batches('HDEL', state, ids)
+    remove(jobs, state, ids)
     return
   end
   local progress, scores, ended = {}, {}, integer(time)
