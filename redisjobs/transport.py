@@ -216,13 +216,13 @@ class Line:
         # Both in one: what interrupts between them (a Ctrl-C) leaves replies behind, which the next
         # caller would take for its own.
         with self._closed_on_failure():
-            _send(connection, _few(packed))
+            _send(connection, _in_one(packed))
             return [_read(connection) for _ in packed]
 
     def _send(self, packed: list[bytes]) -> Any:
         connection = self._free_connection()
         with self._closed_on_failure():
-            _send(connection, _few(packed))
+            _send(connection, _in_one(packed))
         self._awaited = True
         return connection
 
@@ -266,9 +266,9 @@ def _send(connection: Any, packed: list[bytes]) -> None:
     connection.send_packed_command(packed, check_health=False)
 
 
-def _few(packed: list[bytes]) -> list[bytes]:
-    """As few pieces as are worth it: each is sent by itself."""
-    return packed if len(packed) < 3 else [b"".join(packed)]
+def _in_one(packed: list[bytes]) -> list[bytes]:
+    """As one piece, since each is sent by itself: a copy costs less than a system call."""
+    return packed if len(packed) == 1 else [b"".join(packed)]
 
 
 def _read(connection: Any) -> Any:

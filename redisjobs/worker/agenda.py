@@ -21,6 +21,7 @@ class Agenda:
         emptying: the kind and id for whose last chance the worker empties itself.
         stopped: a suspect found no free slot, so nothing is prefetched.
         passed: how many suspects the last claim passed.
+        along_pays: a claim along with a settle is likely to find something.
     """
 
     def __init__(self, settings: WorkerSettings, now: float) -> None:
@@ -37,6 +38,8 @@ class Agenda:
         self.stopped = False
         self.passed = 0
         self.found_nothing = False
+        self.along_pays = True
+        self._minds = False
 
     def claim_is_due(self, now: float) -> bool:
         """Whether to ask for jobs, if there is room."""
@@ -47,6 +50,18 @@ class Agenda:
         did so named, or something is not as it was then.
         """
         return self._all_due or now >= self._next_claim_at
+
+    @property
+    def only_polls(self) -> bool:
+        """Whether a claim that is due is so for no other reason than that one could be missed."""
+        return not (
+            self.hungry or self.token_in_hand or self._all_due or self._minds or self.stopped
+            or self.passed or self.emptying is not None
+        )  # fmt: skip
+
+    def polled(self, now: float) -> None:
+        """A look without a claim found nothing."""
+        self._next_claim_at = now + self._poll_s
 
     def something_ended(self) -> None:
         """A slot is free again: what was left over, or what the worker empties itself for, may be
@@ -60,10 +75,21 @@ class Agenda:
         self.token_in_hand = True
 
     def claimed(
-        self, claimed: Claimed, now: float, *, asked_all: bool = True, have_more: bool = False
+        self,
+        claimed: Claimed,
+        now: float,
+        *,
+        asked_all: bool = True,
+        have_more: bool = False,
+        along: bool = False,
+        was_full: bool = False,
     ) -> None:
-        """A claim was answered. One that asked for some kinds only proves nothing of the others;
-        `have_more`: some of those had work.
+        """A claim was answered. One that asked for some kinds only proves nothing of the others.
+
+        Args:
+            have_more: some of those had work.
+            along: it went along with a settle.
+            was_full: there was no room for more.
         """
         self.token_in_hand = False
         self.keeps_done = claimed.keeps_done
@@ -75,7 +101,12 @@ class Agenda:
         self.found_nothing = asked_all and not (
             claimed.ids or claimed.left_over or claimed.passed or claimed.emptying is not None
         )
+        if was_full or self._left_over or len(claimed.ids) > 1:
+            self.along_pays = True  # one that was full minds no due time, either
+        elif along:
+            self.along_pays = bool(claimed.ids)
         pause_s = self._poll_s
+        self._minds = claimed.next_due_us is not None
         if claimed.next_due_us is not None:
             # Whoever minds a due time says so again before its word expires.
             pause_s = min(pause_s, claimed.next_due_us / 1e6, TIMEKEEPER_MS / 2000)

@@ -25,6 +25,7 @@ class Pace:
     Attributes:
         per_second: runs of all kinds that ended in a second of the last whole window; None where
             none did.
+        runs: how many of all kinds ended lately.
     """
 
     def __init__(self, now: float) -> None:
@@ -32,12 +33,14 @@ class Pace:
         self._ended: dict[str, tuple[int, float]] = {}
         self._last: Mapping[str, tuple[int, float]] = {}
         self.per_second: float | None = None
+        self.runs = 0
 
     def ended(self, runs: Mapping[str, Sequence[float]], now: float) -> None:
         """Of each kind, how long the runs took that ended since the last call."""
         for kind, lengths in runs.items():
             count, seconds = self._ended.get(kind, (0, 0.0))
             self._ended[kind] = (count + len(lengths), seconds + sum(lengths))
+            self.runs += len(lengths)
         self.turn(now)
 
     def turn(self, now: float) -> None:
@@ -46,8 +49,8 @@ class Pace:
         seconds = now - self._began
         if seconds >= WINDOW_S:
             self._last = self._ended
-            ended = sum(count for count, _ in self._last.values())
-            self.per_second = ended / seconds if ended else None
+            self.runs = sum(count for count, _ in self._last.values())
+            self.per_second = self.runs / seconds if self.runs else None
             self._ended = {}
             self._began = now
 
@@ -58,7 +61,7 @@ class Pace:
 
     def forget(self, now: float) -> None:
         """What was prefetched got stuck: the pace is not known any more."""
-        self._last, self._ended, self._began, self.per_second = {}, {}, now, None
+        self._last, self._ended, self._began, self.per_second, self.runs = {}, {}, now, None, 0
 
     @property
     def kinds(self) -> Iterable[str]:
@@ -68,11 +71,6 @@ class Pace:
     def runs_of(self, kind: str) -> int:
         """How many of a kind ended lately; 0 if nothing is known of it."""
         return self._of(kind)[0]
-
-    @property
-    def runs(self) -> int:
-        """How many of all kinds ended lately."""
-        return sum(count for part in (self._last, self._ended) for count, _ in part.values())
 
     def alone(self, kind: str, slots: int) -> float:
         """How many of a kind would end in a second if there were no others: as many as end of all
@@ -116,12 +114,6 @@ class Capacity:
             return min(MOST_AHEAD, by_pace, pace.runs)
         return self._prefetch if pace.runs_of(kind) else 0
 
-    def _ahead_of(self, kind: str, pace: Pace, waiting: int) -> int:
-        ahead = max(0, self._line_of(kind, pace) - waiting)
-        # Nor more than have just been seen to be short: one run proves little. So what is claimed
-        # of a new kind doubles from claim to claim.
-        return min(ahead, pace.runs_of(kind)) if self._prefetch == "auto" else ahead
-
     def room(self, occupied: int, waiting: int, kinds: Sequence[str], pace: Pace) -> Room:
         """The room for a claim of these kinds.
 
@@ -131,13 +123,19 @@ class Capacity:
             kinds: the first one is the one whose turn it is.
         """
         free = max(0, self._concurrency - occupied)
-        ahead = [self._ahead_of(kind, pace, waiting) for kind in kinds]
-        beyond = 0
-        if any(ahead):
-            beyond = max(self._line_of(kind, pace) for kind in kinds) - waiting
-            # While short jobs keep the line filled no slot is ever free. So the first kind in turn
-            # gets one place in the line at any pace: what it waits for is short.
-            ahead[0] = max(1, ahead[0])
+        lines = [self._line_of(kind, pace) for kind in kinds]
+        beyond = max(lines, default=0) - waiting
+        if beyond <= 0:
+            limit = min(free, MOST_A_CLAIM)
+            return Room(limit, limit, [0] * len(kinds))
+        ahead = [max(0, line - waiting) for line in lines]
+        if self._prefetch == "auto":
+            # Nor more than have just been seen to be short: one run proves little. So what is
+            # claimed of a new kind doubles from claim to claim.
+            ahead = [min(room, pace.runs_of(kind)) for room, kind in zip(ahead, kinds, strict=True)]
+        # While short jobs keep the line filled no slot is ever free. So the first kind in turn gets
+        # one place in the line at any pace: what it waits for is short.
+        ahead[0] = max(1, ahead[0])
         limit = min(free + min(sum(ahead), beyond), MOST_A_CLAIM)
         return Room(limit, min(free, limit), ahead)
 

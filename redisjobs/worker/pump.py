@@ -121,7 +121,7 @@ class Pump:
             if self._has_other_business():
                 landed = self._trips.land()
                 self._do_other_business()
-            if not (self._trips.exchange() or landed):
+            if not (self._trips.exchange(listening=self._bell.pending) or landed):
                 self._sleep()
         except LockLostError:
             around.life.current.lost = True

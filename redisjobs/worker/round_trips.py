@@ -15,9 +15,10 @@ from redisjobs.errors import LockLostError
 from redisjobs.keys import Keys
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.operation import Operation, join
+from redisjobs.operations.peek import peek
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
 from redisjobs.states import Status
-from redisjobs.transport import Line, begin
+from redisjobs.transport import Line, begin, drive
 from redisjobs.worker.agenda import LINGER_S, Agenda
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.held import Held
@@ -47,6 +48,7 @@ class RoundTrips:
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._flight: _Flight | None = None
         self._exchanged_at = now
+        self._listening = False
         self._version = 0  # of the handlers, as they were when it last asked
         self.closed = False
         self.added_at = now
@@ -92,12 +94,16 @@ class RoundTrips:
         else:
             self.pace.idle(now)
 
-    def exchange(self) -> bool:
+    def exchange(self, *, listening: bool) -> bool:
         """Hears what came of the round trip under way, and begins the next, which settles and
         claims. False: there was none, and there is nothing to say.
 
         The next one begins before the jobs that came are unpacked, so that Redis works meanwhile.
+
+        Args:
+            listening: whether a bell would tell what comes now.
         """
+        self._listening = listening
         under_way = self.under_way
         claimed = self._land()
         # Suspects are looked at first: what may be claimed beside them depends on them.
@@ -130,17 +136,21 @@ class RoundTrips:
             one if one.due_at is None else one.at(now)
             for one in self._held.unsettled[:MOST_OUTCOMES]
         ]
-        asked = self._claim_request(now, coming, along=bool(settlements))
+        along = bool(settlements) and (self._agenda.along_pays or not self._listening)
+        asked = self._claim_request(now, coming, along=along)
         plenty = around.crew.waiting > around.crew.low_water
         if settlements and asked is None and plenty and now - self._exchanged_at < LINGER_S:
             settlements = []
         if asked is None and not settlements:
             return False
+        if asked is not None and not settlements and not self._is_worth_it(asked):
+            self._agenda.polled(now)
+            return False
         self._exchanged_at = now
         settling = settle(around.keys, around.life.current.worker_id, settlements)
         claiming = _claiming(around.keys, None if asked is None else asked.request)
         landing = begin(join(settling, claiming), self._line)
-        self._flight = _Flight(settlements, None if asked is None else asked.turn, landing)
+        self._flight = _Flight(settlements, asked, landing)
         return True
 
     def _land(self) -> Claimed | None:
@@ -151,7 +161,8 @@ class RoundTrips:
         if flight is None:
             return None
         refused, claimed = flight.landing()
-        if flight.turn is not None and claimed is None:
+        asked = flight.asked
+        if asked is not None and claimed is None:
             # What was refused is lost, as is all that it holds.
             self._held.settled(one for one in flight.settlements if one not in refused)
             self._around.life.current.lost = True
@@ -159,13 +170,14 @@ class RoundTrips:
         self._held.settled(flight.settlements)
         for settlement in refused:
             self._around.clerk.log_refused(settlement)
-        if flight.turn is not None and claimed is not None:
+        if asked is not None and claimed is not None:
             now = time.monotonic()
             self._standing.confirmed()
-            self.turns.answered(flight.turn, claimed.kinds, claimed.left_over, now)
+            self.turns.answered(asked.turn, claimed.kinds, claimed.left_over, now)
             self._agenda.claimed(
-                claimed, now, asked_all=flight.turn.all, have_more=self.turns.have_more
-            )
+                claimed, now, asked_all=asked.turn.all, have_more=self.turns.have_more,
+                along=bool(flight.settlements), was_full=len(claimed.ids) >= asked.request.limit,
+            )  # fmt: skip
         return claimed
 
     def room(self, kinds: Sequence[str], coming: int = 0) -> Room:
@@ -213,6 +225,14 @@ class RoundTrips:
         )  # fmt: skip
         return _Asking(turn, request)
 
+    def _is_worth_it(self, asked: _Asking) -> bool:
+        """Whether to claim. A poll, which nearly always finds nothing, looks first: that is a
+        fraction of a claim, and idle workers are many.
+        """
+        if not self._agenda.only_polls:
+            return True
+        return drive(peek(self._around.keys, asked.request.kinds), self._line)
+
     def _take(self, claimed: Claimed | None) -> None:
         """Hands out what was claimed."""
         if claimed is None or not claimed.ids:
@@ -244,7 +264,7 @@ class _Flight(NamedTuple):
     """A round trip under way: what it settles, whose turn it asked for, and what hears it."""
 
     settlements: Sequence[Settlement]
-    turn: Asked | None
+    asked: _Asking | None
     landing: Callable[[], tuple[list[Settlement], Claimed | None]]
 
 

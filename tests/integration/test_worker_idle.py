@@ -12,6 +12,8 @@ import pytest
 import redis
 
 from redisjobs import Job, RedisQueue
+from redisjobs.keys import Keys
+from redisjobs.record import encode_job
 from redisjobs.worker import Worker
 from tests.running import Ledger, running
 from tests.waiting import wait_until
@@ -51,6 +53,20 @@ def test_an_idle_worker_asks_about_twice_a_second(own_server: OwnServer, workers
     # Twice what it should be, and what was still under way when the counting began.
     assert asked <= workers * (2 * 2 * seconds + 4)
     queue.close()
+
+
+def test_what_no_bell_told_of_is_found_by_the_poll(queue: RedisQueue, client: redis.Redis) -> None:
+    """As where the worker that took the token died with it."""
+    keys, ledger = Keys(queue.name), Ledger()
+    with running(queue, {"kind": ledger.note}, poll_interval=0.1):
+        queue.enqueue(Job("kind", id="first"))
+        ledger.wait_for(["first"])
+        job = encode_job(Job("kind", id="silent"), 1, 1000)
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(keys.jobs.decode(), job.id, job.record)
+            pipeline.zadd(keys.of_kind("kind")[0], {job.id: 1})
+            pipeline.execute()
+        ledger.wait_for(["silent"])
 
 
 def test_a_run_leaves_nothing_open(queue: RedisQueue, client: redis.Redis) -> None:

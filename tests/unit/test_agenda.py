@@ -117,6 +117,67 @@ class TestClaiming:
         assert agenda.emptying == ("email", "x")
 
 
+class TestAlong:
+    """Whether a claim goes along with a settle, though nothing says that there is something."""
+
+    def test_not_after_one_that_found_nothing(self) -> None:
+        agenda = Agenda(SETTINGS, NOW)
+        assert agenda.along_pays
+        agenda.claimed(_claimed(), NOW, along=True)
+        assert not agenda.along_pays
+
+    def test_nor_after_a_bell_that_rang_for_one_job(self) -> None:
+        agenda = Agenda(SETTINGS, NOW)
+        agenda.claimed(_claimed(), NOW, along=True)
+        agenda.claimed(_claimed(A_CLAIM), NOW)
+        assert not agenda.along_pays
+
+    @pytest.mark.parametrize(
+        ("claimed", "told"),
+        [
+            (_claimed(A_CLAIM, A_CLAIM), {}),
+            (_claimed(A_CLAIM), {"along": True}),
+            (_claimed(left_over=["email"]), {}),
+            (_claimed(A_CLAIM), {"have_more": True}),
+            (_claimed(A_CLAIM), {"was_full": True}),
+        ],
+    )
+    def test_again_where_jobs_come_fast_or_there_was_no_room(
+        self, claimed: Claimed, told: dict[str, bool]
+    ) -> None:
+        """A worker that was full minds no due time: the next claim must."""
+        agenda = Agenda(SETTINGS, NOW)
+        agenda.claimed(_claimed(), NOW, along=True)
+        agenda.claimed(claimed, NOW, **told)
+        assert agenda.along_pays
+
+
+class TestPolls:
+    def test_an_idle_worker_only_polls(self) -> None:
+        agenda = _after(_claimed())
+        assert agenda.only_polls
+        agenda.polled(NOW + 5)
+        assert not agenda.claim_is_due(NOW + 5)
+        assert agenda.claim_is_due(NOW + 5 + SETTINGS.poll_interval_s)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"next_due_us": 5}, {"stopped": True}, {"passed": 1}, {"emptying": ("email", "x")},
+        ],
+    )  # fmt: skip
+    def test_whoever_has_something_to_do_claims(self, fields: dict[str, Any]) -> None:
+        assert not _after(_claimed(**fields)).only_polls
+
+    def test_so_does_who_has_a_token_or_knows_nothing_yet(self) -> None:
+        agenda = _after(_claimed())
+        agenda.token_came()
+        assert not agenda.only_polls
+        agenda = _after(_claimed())
+        agenda.look_at_all()
+        assert not agenda.only_polls
+
+
 @pytest.mark.parametrize(
     ("fields", "nothing"),
     [
