@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 20.0
+DEADLY = b"deadly"
 
 
 class Misbehaving:
@@ -59,9 +60,15 @@ class Misbehaving:
         self._log.close()
 
 
-def nap(ctx: Context, job: Job) -> None:
-    """Takes so many seconds."""
-    time.sleep(float(job.payload))
+def nap(ctx: Context, job: Job) -> bytes:
+    """Takes so many seconds, unless it is cancelled; or it is one that nobody survives. Returns its
+    token.
+    """
+    if job.payload == DEADLY:
+        poison(ctx, job)
+    ctx.wait_cancelled(float(job.payload))
+    ctx.raise_if_cancelled()
+    return b"%d" % ctx.token
 
 
 def poison(ctx: Context, job: Job) -> None:

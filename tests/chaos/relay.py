@@ -26,6 +26,7 @@ class Relay:
     Attributes:
         delay_s: how much later each part arrives, either way.
         held_back: how many parts had to wait, since it was made.
+        refused: how many connections were refused while it was down.
         lost_replies: the probability with which a reply is dropped, and its connection with it.
     """
 
@@ -37,7 +38,7 @@ class Relay:
         self._is_down = False
         self._flowing = threading.Event()
         self._flowing.set()
-        self.held_back = 0
+        self.held_back = self.refused = 0
         self.delay_s = self.lost_replies = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -100,6 +101,7 @@ class Relay:
             server = socket.socket(socket.AF_UNIX)
             try:
                 if self._is_down:
+                    self.refused += 1
                     raise ConnectionRefusedError
                 server.connect(str(self._server_socket))
             except OSError:

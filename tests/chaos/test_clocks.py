@@ -107,6 +107,7 @@ def test_a_host_whose_clock_is_hours_off_runs_and_enqueues_at_the_right_time(
         queue.enqueue(now, later)
         ledger.wait_for([now.id, later.id], 5.0)
         wait_for_end(queue, now.id, later.id)
+        wait_until(lambda: 0 < queue.stats().workers[0].lease_left <= 0.6, "its lease holds")
     assert 0.19 < began_at[now.id] - enqueued_at < 3.0
     assert 0.59 < began_at[later.id] - enqueued_at < 3.5
     assert_sound(client, queue)

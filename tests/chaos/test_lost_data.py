@@ -28,7 +28,7 @@ def _cut_log_short(server: EmbeddedServer, share: float) -> None:
     log.write_bytes(whole[: int(len(whole) * share)])
 
 
-@pytest.mark.parametrize("share", [0.25, 0.6, 0.9])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.6, 0.9])
 def test_what_is_left_ends_and_the_workers_go_on(own_server: OwnServer, share: float) -> None:
     server = own_server(options={"appendonly": "yes", "appendfsync": "everysec"})
     queue, ledger = RedisQueue.from_url(server.url, "short"), Ledger()

@@ -1,0 +1,179 @@
+"""What an outage may cost while it lasts: few attempts, few lines in the log, and no more threads,
+connections or held jobs than before.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from redisjobs import Job, QueueUnavailableError, RedisQueue, Status, patience
+from tests import drivers
+from tests.chaos.misbehaving import Misbehaving
+from tests.chaos.relay import Relay, socket_of
+from tests.drivers import DRIVERS
+from tests.running import assert_sound, held, wait_for_end
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+    from redisjobs.embedded import EmbeddedServer
+    from tests.drivers import Driver
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="needs Linux's /proc to count"
+)
+
+LEASE_S = 1.0
+OUTAGE_S = 2.5
+CONCURRENCY, AHEAD = 4, 20
+# Pump, bell, heartbeat and janitor have a connection each; not all may have been open before.
+CONNECTIONS = 4
+
+
+class Costs(NamedTuple):
+    """What a process has open."""
+
+    threads: int
+    descriptors: int
+
+    @classmethod
+    def of(cls, pid: int) -> Costs:
+        folder = Path(f"/proc/{pid}")
+        return cls(*(sum(1 for _ in (folder / what).iterdir()) for what in ("task", "fd")))
+
+    def fit(self, other: Costs, more: int = 0) -> bool:
+        """Whether these are no more than the others, and so many more of each."""
+        return all(mine <= theirs + more for mine, theirs in zip(self, other, strict=True))
+
+
+def cpu_s(pid: int) -> float:
+    """The time that a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def relay(redis_server: EmbeddedServer) -> Iterator[Relay]:
+    with Relay(Path(socket_of(redis_server.url)), "costs") as made:
+        yield made
+
+
+@pytest.fixture(params=["cut", "half-open"])
+def outage(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def begin(relay: Relay, outage: str) -> None:
+    """Connections end, or nothing gets through and nobody says so."""
+    if outage == "cut":
+        relay.down()
+    else:
+        relay.hold()
+
+
+@pytest.fixture
+def worker(relay: Relay, queue: RedisQueue) -> Iterator[Misbehaving]:
+    process = Misbehaving(
+        relay.url, queue.name, lease=LEASE_S, concurrency=CONCURRENCY, prefetch=AHEAD
+    )
+    yield process
+    process.close()
+
+
+def test_a_worker_piles_nothing_up(
+    queue: RedisQueue, client: redis.Redis, relay: Relay, outage: str, worker: Misbehaving
+) -> None:
+    """It holds a line of jobs, runs them all, and cannot say so; and ever more jobs wait for it."""
+    pid, first = worker.process.pid, [Job("nap", b"0.01") for _ in range(60)]
+    queue.enqueue(*first)
+    wait_for_end(queue, *(job.id for job in first))
+    jobs = [Job("nap", b"0.02") for _ in range(200)]
+    queue.enqueue(*jobs)
+    wait_until(lambda: held_count(client, queue) > CONCURRENCY, "it holds more than it runs")
+    before, said, asked, computed_s = Costs.of(pid), worker.log, attempts(relay), cpu_s(pid)
+    begin(relay, outage)
+    line = [name.decode().split(":") for names in held(client, queue).values() for name in names]
+    ends = time.monotonic() + OUTAGE_S
+    while time.monotonic() < ends:
+        jobs.append(Job("nap", b"0.01"))
+        queue.enqueue(jobs[-1])
+        assert Costs.of(pid).fit(before, CONNECTIONS)
+        assert held_count(client, queue) <= CONCURRENCY + AHEAD
+        time.sleep(0.05)  # how often it is looked at
+    assert 3 <= attempts(relay) - asked < 40 * OUTAGE_S, "it asks, but not all the time"
+    assert cpu_s(pid) - computed_s < 0.4 * OUTAGE_S
+    assert len(worker.log.removeprefix(said).splitlines()) < 10 * OUTAGE_S
+    relay.heal()
+    ended = wait_for_end(queue, *(job.id for job in jobs), timeout=20)
+    assert {(job.status, job.attempts_done) for job in ended} == {(Status.DONE, 1)}
+    assert client.hlen(queue.keys.losses) == 0
+    tokens = {job.id: job.result for job in ended}
+    # Not all: a claim's reply may have been lost when it began.
+    kept = [id for token, id in line if tokens[id] == token.encode()]
+    assert len(kept) > CONCURRENCY, "what it ran meanwhile counts"
+    wait_until(lambda: Costs.of(pid).fit(before, CONNECTIONS), "it has no more open than before")
+    assert worker.stop() == 0
+    assert_sound(client, queue)
+
+
+def attempts(relay: Relay) -> int:
+    """How often a client of this relay asked in vain."""
+    return relay.refused + relay.held_back
+
+
+def held_count(client: redis.Redis, queue: RedisQueue) -> int:
+    return sum(map(len, held(client, queue).values()))
+
+
+PRODUCERS, CALLS = 8, 40
+
+
+@pytest.fixture(params=DRIVERS[:2])
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    with drivers.driver(request.param) as made:
+        yield made
+
+
+def test_producers_pile_nothing_up(
+    queue: RedisQueue,
+    client: redis.Redis,
+    relay: Relay,
+    outage: str,
+    driver: Driver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They ask on and on, each call for as long as its patience lasts."""
+    monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
+    monkeypatch.setattr(patience, "REPEAT_FOR_S", 0.2)
+    far = driver.from_url(relay.url, queue.name)
+    getattr(far, "_inner", far).lines._timeout_s = 0.05
+    far.enqueue(Job("kind"))
+    before = Costs.of(os.getpid())
+    begin(relay, outage)
+
+    def in_vain(number: int) -> None:
+        with pytest.raises(QueueUnavailableError):
+            far.enqueue(Job("kind", id=f"in-vain-{number}"))
+
+    with ThreadPoolExecutor(PRODUCERS) as producers:
+        calls = [producers.submit(in_vain, number) for number in range(CALLS)]
+        try:
+            for call in calls:
+                call.result(10.0)
+        finally:
+            relay.let_go(ending=True)
+            relay.heal()
+    assert CALLS <= attempts(relay) < 10 * CALLS, "each asks a few times, ever more slowly"
+    wait_until(lambda: Costs.of(os.getpid()).fit(before), "what the calls had open is closed")
+    far.enqueue(Job("kind"))
+    assert queue.stats().kinds["kind"].ready == 2
+    assert_sound(client, queue)
