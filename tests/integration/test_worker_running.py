@@ -372,9 +372,11 @@ def test_a_server_that_refuses_what_is_written_is_not_asked_in_a_busy_loop(
     """It can be reached and read all the while, as after a failover or with a full disk."""
     caplog.set_level(logging.INFO, "redisjobs.worker")
     server, ledger, job = own_server(tcp=True), Ledger(), Job("kind")
+    soon = Job("kind", delay=timedelta(seconds=0.5))  # so that an idle worker claims, too
     queue = RedisQueue.from_url(server.url, "refusing")
     with redis.Redis.from_url(server.url) as client, running(queue, {"kind": ledger.note}):
         wait_until(lambda: queue.stats().workers, "the worker is registered")
+        queue.enqueue(soon)
         if refusal == "replica":
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
         else:
@@ -389,7 +391,7 @@ def test_a_server_that_refuses_what_is_written_is_not_asked_in_a_busy_loop(
         else:
             client.config_set("min-replicas-to-write", 0)
         queue.enqueue(job)
-        ledger.wait_for([job.id], 10)
+        ledger.wait_for([soon.id, job.id], 10)
     assert asked < 200
     assert caplog.text.count(told) == 1
     queue.close()
