@@ -118,6 +118,7 @@ def test_a_url_of_any_text_is_taken_or_refused_without_being_quoted(url: str) ->
     except RedisJobsError as err:
         refused = str(err)
     assert len(url) < 12 or url not in refused
+    assert "secret" not in refused, "nor is any part of a password"
 
 
 COMMANDS = ["enqueue", "stats", "check", "workers", "jobs list", "jobs show", "jobs cancel"]
@@ -139,7 +140,9 @@ def test_arguments_of_any_text_are_taken_or_refused_in_a_sentence(
     assert "Traceback" not in ended.output
 
 
-@pytest.mark.parametrize("target", ["os:system", "__import__('os').system('touch run'):x", "..:.."])
+@pytest.mark.parametrize(
+    "target", ["os:system", "os:sep", "__import__('os').system('touch run'):x", "..:.."]
+)
 def test_a_target_that_is_no_worker_is_refused_in_a_sentence(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from redisjobs import (
     QueueUnavailableError,
     RedisQueue,
     Status,
+    connections,
+    patience,
 )
 from redisjobs.embedded import EmbeddedServer
 from tests import drivers
@@ -186,6 +188,14 @@ def test_the_command_line_takes_the_url(served: Served) -> None:
     assert "sound" in told.stdout
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes to give up is not what these tests are about."""
+    monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
+    monkeypatch.setattr(connections, "HANDSHAKE_S", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
 class TestWhatIsWrong:
     def test_an_unknown_authority(self, served: Served, driver: Driver, stranger: Path) -> None:
         queue = driver.from_url(served.url(stranger))
