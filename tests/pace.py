@@ -11,6 +11,6 @@ class BelievedPace(Pace):
     def __init__(self, now: float) -> None:
         super().__init__(now)
         self._last = {"kind": (1000, 0.1)}
-        self.per_second = 1000.0
+        self.per_second, self.runs = 1000.0, 1000
 
     def turn(self, now: float) -> None: ...

@@ -143,10 +143,11 @@ local function judge_all(kind, found, wanted)
   return false
 end
 
--- look(kind, most) -> whether the claim is at its end. Chooses up to `most` jobs of a kind that are due.
-local function look(kind, most)
+-- look(kind, most, slots) -> whether the claim is at its end. Chooses up to `most` jobs of a kind that are due, `slots` of them
+-- for free slots.
+local function look(kind, most, slots)
   local before = math.max(free, #ids)
-  local wanted = #ids + math.min(most, limit - #ids, before - #ids + ahead[kind])
+  local wanted = #ids + math.min(most, limit - #ids, math.min(slots, before - #ids) + ahead[kind])
   local ended = false
   -- Also where many were passed already, the first of each other kind are looked at.
   while #ids < wanted and not closed[kind] and (passed <= PASS_AT_MOST or looked[kind] == 0) do
@@ -191,10 +192,11 @@ if not ended and limit > 0 then
   -- Two rounds: a fair share for each kind that has work, then what is left over for those that have more. Where many kinds
   -- have, it is not so small that it costs more to ask than to take: the others come first at the next claims.
   local share = math.max(1, math.floor(limit / math.max(1, #ready)), math.min(LEAST_SHARE, math.floor(limit / 8)))
+  local slots = math.max(1, math.floor(free / math.max(1, #ready)))
   for round = 1, 2 do
     for _, kind in ipairs(ready) do
       if not ended and #ids < limit then
-        ended = look(kind, round == 1 and share or limit)
+        ended = look(kind, round == 1 and share or limit, round == 1 and slots or free)
       end
     end
   end
@@ -208,7 +210,7 @@ end
 if taken < #ids then
   alone = false -- it came last, and is left for the next claim
 end
-local full = limit == 0 or taken >= limit or draining ~= nil or timekeeper_ms == '0'
+local full = limit == 0 or taken >= limit or draining ~= nil or alone or timekeeper_ms == '0'
 
 allow_writes(WORKERS)
 local count_of, first = {}, 1

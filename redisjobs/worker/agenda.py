@@ -39,7 +39,7 @@ class Agenda:
         self.passed = 0
         self.found_nothing = False
         self.along_pays = True
-        self._minds = False
+        self._minds = self._has_passed = self._was_full = False
 
     def claim_is_due(self, now: float) -> bool:
         """Whether to ask for jobs, if there is room."""
@@ -49,18 +49,24 @@ class Agenda:
         """Whether the next claim is to ask for all kinds: the time has come that the last one that
         did so named, or something is not as it was then.
         """
-        return self._all_due or now >= self._next_claim_at
+        return self._all_due or self._has_passed or now >= self._next_claim_at
+
+    @property
+    def working(self) -> bool:
+        """Whether other kinds may be waiting that the last claim did not ask for."""
+        return self.hungry or self._was_full
 
     @property
     def only_polls(self) -> bool:
         """Whether a claim that is due is so for no other reason than that one could be missed."""
         return not (
             self.hungry or self.token_in_hand or self._all_due or self._minds or self.stopped
-            or self.passed or self.emptying is not None
+            or self._has_passed or self.emptying is not None
         )  # fmt: skip
 
     def polled(self, now: float) -> None:
-        """A look without a claim found nothing."""
+        """A look without a claim, at all kinds, found nothing."""
+        self.found_nothing = True
         self._next_claim_at = now + self._poll_s
 
     def something_ended(self) -> None:
@@ -101,12 +107,15 @@ class Agenda:
         self.found_nothing = asked_all and not (
             claimed.ids or claimed.left_over or claimed.passed or claimed.emptying is not None
         )
-        if was_full or self._left_over or len(claimed.ids) > 1:
-            self.along_pays = True  # one that was full minds no due time, either
+        self._was_full = was_full
+        self._has_passed = bool(claimed.passed) or (self._has_passed and not asked_all)
+        if was_full or self._left_over or self._has_passed or len(claimed.ids) > 1:
+            # One that was full minds no due time, either; what was passed may be had now.
+            self.along_pays = True
         elif along:
             self.along_pays = bool(claimed.ids)
         pause_s = self._poll_s
-        self._minds = claimed.next_due_us is not None
+        self._minds = claimed.next_due_us is not None or (self._minds and not asked_all)
         if claimed.next_due_us is not None:
             # Whoever minds a due time says so again before its word expires.
             pause_s = min(pause_s, claimed.next_due_us / 1e6, TIMEKEEPER_MS / 2000)
@@ -117,6 +126,10 @@ class Agenda:
         self._all_due = self._all_due and not asked_all
         if have_more and not claimed.ids:
             self.look_at_all()
+        if self._minds and was_full and not asked_all:
+            # Due times of the other kinds become another's, by a claim of nothing for all.
+            self.look_at_all()
+            self.token_in_hand = True
 
     def look_at_all(self) -> None:
         """Something is not as it was at the last claim: ask for all kinds, as soon as may be."""

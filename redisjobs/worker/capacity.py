@@ -10,6 +10,7 @@ from typing import Literal
 AHEAD_S = 0.02
 # A pace measured over 2 ms once hoarded 144 jobs of 20 ms each.
 WINDOW_S = 0.1
+FORGOTTEN_AFTER_S = 10.0
 MOST_AHEAD = 2000
 MOST_A_CLAIM = 1000
 _SHORTEST_S = 1e-6
@@ -34,6 +35,7 @@ class Pace:
         self._last: Mapping[str, tuple[int, float]] = {}
         self.per_second: float | None = None
         self.runs = 0
+        self._idle_s = 0.0
 
     def ended(self, runs: Mapping[str, Sequence[float]], now: float) -> None:
         """Of each kind, how long the runs took that ended since the last call."""
@@ -53,15 +55,23 @@ class Pace:
             self.per_second = self.runs / seconds if self.runs else None
             self._ended = {}
             self._began = now
+            self._idle_s = 0.0
 
     def idle(self, now: float) -> None:
-        """There was nothing to do since the last call: that time counts for no window."""
+        """There was nothing to do since the last call: that time counts for no window. After some
+        seconds of it what was known is forgotten: jobs may be longer by then.
+        """
+        self._idle_s += now - self._looked_at
         self._began += now - self._looked_at
         self._looked_at = now
+        if self._idle_s >= FORGOTTEN_AFTER_S:
+            self.forget(now)
 
     def forget(self, now: float) -> None:
         """What was prefetched got stuck: the pace is not known any more."""
-        self._last, self._ended, self._began, self.per_second, self.runs = {}, {}, now, None, 0
+        self._last, self._ended, self.per_second, self.runs = {}, {}, None, 0
+        self._began = self._looked_at = now
+        self._idle_s = 0.0
 
     @property
     def kinds(self) -> Iterable[str]:

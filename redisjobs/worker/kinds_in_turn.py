@@ -26,8 +26,8 @@ class Asked:
 
 
 class KindsInTurn:
-    """Those come first whose last turn is longest ago, so that a flood of one kind starves no
-    other.
+    """Of those that have work those come first whose last turn is longest ago, so that a flood of
+    one kind starves no other.
 
     Attributes:
         have_more: the last claim did not ask for all the kinds that had work.
@@ -59,10 +59,10 @@ class KindsInTurn:
             for kind in kinds:
                 self._order.setdefault(kind)
         first = dict.fromkeys(kind for kind in (besides, self._rang) if kind)
-        overdue = working and now - self._all_at >= ALL_EVERY_S
-        if len(kinds) <= FEW or all_due or overdue or not (first or self._busy):
-            return Asked(list(self._order), all_kinds=True)
         few = first | dict.fromkeys(kind for kind in self._order if kind in self._busy)
+        overdue = working and now - self._all_at >= ALL_EVERY_S
+        if len(kinds) <= FEW or all_due or overdue or not few:
+            return Asked(list(few | self._order), all_kinds=True)
         return Asked(list(islice(few, MANY)), all_kinds=False)
 
     def answered(self, asked: Asked, found: Iterable[str], left: Iterable[str], now: float) -> None:

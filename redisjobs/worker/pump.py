@@ -1,6 +1,6 @@
 """The pump: the one thread that claims and settles. No handler can block it.
 
-It takes turns: collect what has ended, decide, then one round trip (settle and claim together) or
+It takes turns: collect what has ended, decide, then one round trip (settle, claim, or both) or
 sleep. What it holds is decided in `held`, how much to claim in `capacity`, when in `agenda`; here
 is the order of things, and what happens when Redis does not answer.
 """
@@ -117,11 +117,13 @@ class Pump:
         around = self._around
         try:
             self._trips.collect()
-            landed = False
+            done = False
             if self._has_other_business():
                 landed = self._trips.land()
-                self._do_other_business()
-            if not (self._trips.exchange(listening=self._bell.pending) or landed):
+                done = self._do_other_business() or landed
+            # A burst asks along with every outcome: a bell is not heard in time for its end.
+            listening = self._bell.pending and self._may_rest is None
+            if not (self._trips.exchange(listening=listening) or done):
                 self._sleep()
         except LockLostError:
             around.life.current.lost = True
@@ -150,7 +152,8 @@ class Pump:
             or self._agenda.reconcile_is_due(time.monotonic())
         )
 
-    def _do_other_business(self) -> None:
+    def _do_other_business(self) -> bool:
+        """Whether anything was given back: what waits for that, as the end does, looks again."""
         around = self._around
         if around.life.current.lost:
             self._standing.begin_anew(self._persist)
@@ -160,7 +163,7 @@ class Pump:
         if self._agenda.reconcile_is_due(time.monotonic()):
             self._standing.reconcile()
             self._agenda.reconciled(time.monotonic())
-        self._standing.release()
+        return self._standing.release()
 
     def _persist(
         self,
@@ -196,6 +199,7 @@ class Pump:
             if self._around.shutdown.requested:
                 self._wind_down()
             self._standing.reconcile(all_was_answered=False)
+            self._agenda.look_at_all()
         except RedisJobsError:
             self._line.close()
             raise
@@ -247,7 +251,8 @@ class Pump:
                 "worker of queue %r stops: %d jobs still run",
                 around.keys.name, self._held.open_count,
             )  # fmt: skip
-            # A claim of nothing: a due time that this worker minds becomes another's.
+            # A claim of nothing for all: a due time that this worker minds becomes another's.
+            self._agenda.look_at_all()
             self._agenda.token_came()
         if around.shutdown.handlers_time_is_over() and not self._cancelled:
             self._cancelled = True

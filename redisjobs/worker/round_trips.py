@@ -1,4 +1,4 @@
-"""The round trips of a worker: each settles what has ended and claims what there is room for.
+"""The round trips of a worker: each settles what has ended, claims what there is room for, or both.
 
 The next one begins before the jobs of the last one are unpacked, so that Redis and this process
 work at the same time.
@@ -68,7 +68,7 @@ class RoundTrips:
         )  # fmt: skip
         if ended:
             self._agenda.something_ended()
-        runs = defaultdict[str, list[float]](list)
+        runs: defaultdict[str, list[float]] = defaultdict(list)
         while ended:
             delivery = ended.popleft()
             outcome = delivery.outcome
@@ -170,6 +170,8 @@ class RoundTrips:
         self._held.settled(flight.settlements)
         for settlement in refused:
             self._around.clerk.log_refused(settlement)
+        if refused:
+            self._agenda.look_at_all()  # the claim says whether more than this one was lost
         if asked is not None and claimed is not None:
             now = time.monotonic()
             self._standing.confirmed()
@@ -209,7 +211,7 @@ class RoundTrips:
             around.handlers.kinds,
             now,
             all_due=agenda.all_are_due(now),
-            working=agenda.hungry,
+            working=agenda.working,
             besides=agenda.emptying[0] if agenda.emptying else None,
         )
         kinds = turn.kinds

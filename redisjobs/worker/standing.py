@@ -74,12 +74,13 @@ class Standing:
         """A claim was answered, so the worker is registered still, and nobody took its jobs."""
         self._lost = {}
 
-    def release(self) -> None:
-        """Gives back what is to be given back."""
+    def release(self) -> bool:
+        """Gives back what is to be given back. Whether there was any."""
         names = self._held.to_release
         if names:
             self._release(self._around.life.current.worker_id, names)
             self._held.released(names)
+        return bool(names)
 
     def _release(self, worker_id: str, names: Sequence[str]) -> None:
         around = self._around

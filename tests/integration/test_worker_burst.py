@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from redisjobs.operations.claim import ClaimRequest, claim
 from redisjobs.operations.membership import register
 from redisjobs.worker import Worker
 from tests.running import Ledger, assert_sound
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import redis
@@ -41,6 +43,33 @@ class TestBurst:
     ) -> None:
         Worker(queue, handlers).run(burst=True)
         assert_sound(client, queue)
+
+    def test_of_many_kinds_ends(self, queue: RedisQueue) -> None:
+        """What it claims along with an outcome is for those kinds alone that had work."""
+        ledger, kinds = Ledger(), [f"kind-{number}" for number in range(12)]
+        jobs = [Job(kind) for kind in kinds]
+        queue.enqueue(*jobs)
+        Worker(queue, dict.fromkeys(kinds, ledger.note), poll_interval=0.2).run(burst=True)
+        assert ledger.runs == {job.id: 1 for job in jobs}
+
+    def test_runs_what_comes_while_a_job_runs_alone(self, queue: RedisQueue) -> None:
+        """Jobs that come one by one are settled without a claim by a worker that hears a bell."""
+        ran: list[bytes] = []
+
+        def has_run(number: int) -> bool:
+            return len(ran) == number
+
+        def fn(ctx: Context, job: Job) -> None:
+            ran.append(job.payload)
+            if job.payload == b"long":
+                for expected in (2, 3, 4):
+                    queue.enqueue(Job("kind", b"%d" % expected))
+                    wait_until(partial(has_run, expected), "the job that came has run")
+                queue.enqueue(Job("kind", b"last"))
+
+        queue.enqueue(Job("kind", b"long"))
+        Worker(queue, {"kind": fn}).run(burst=True)
+        assert ran == [b"long", b"2", b"3", b"4", b"last"]
 
     def test_can_be_run_again(self, queue: RedisQueue) -> None:
         ledger, worker = Ledger(), Worker(queue)

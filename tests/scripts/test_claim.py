@@ -183,6 +183,17 @@ class TestOrderAndFairness:
         kinds = [one.kind for one in bench.claim(kinds=["flood", "b", "c"], limit=30).claims]
         assert {kind: kinds.count(kind) for kind in kinds} == {"flood": 10, "b": 10, "c": 10}
 
+    def test_no_kind_takes_the_free_slots_of_all_where_others_are_prefetched(
+        self, bench: Bench
+    ) -> None:
+        bench.register()
+        kinds = [f"kind-{place:02}" for place in range(20)]
+        for kind in kinds:
+            bench.enqueue(kind, 30)
+        claimed = bench.claim(kinds=kinds, limit=210, free=10, ahead=[0] + [25] * 19)
+        assert [one.kind for one in claimed.claims].count("kind-00") == 1
+        assert len(claimed.claims) == 210
+
     def test_what_a_kind_does_not_need_of_its_share_goes_to_the_others(self, bench: Bench) -> None:
         bench.register()
         bench.enqueue("flood", 500)
@@ -245,7 +256,7 @@ class TestFreeSlotsAndThoseAhead:
         bench.enqueue("slow", 20)
         bench.enqueue("quick", 20)
         claims = bench.claim(kinds=["slow", "quick"], limit=20, free=2, ahead=[0, 5]).claims
-        assert [one.kind for one in claims] == ["slow"] * 2 + ["quick"] * 5
+        assert [one.kind for one in claims] == ["slow"] + ["quick"] * 6
 
     def test_each_kind_has_its_own_room_ahead(self, bench: Bench) -> None:
         bench.register()

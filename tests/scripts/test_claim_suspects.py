@@ -148,6 +148,17 @@ class TestTheLastChance:
         assert bench.waiting() == behind
         assert mark_of(bench, id) is None
 
+    def test_who_runs_it_minds_no_due_time(self, bench: Bench) -> None:
+        """It claims nothing meanwhile, so it could not keep its word."""
+        suspect(bench, MAX_LOSSES)
+        bench.enqueue("report", delay=HALF_A_MINUTE)
+        bench.silence("report")
+        claimed = bench.claim(kinds=["email", "report"], limit=10)
+        assert claimed.alone
+        assert claimed.next_due_us is None
+        assert bench.client.get(bench.keys.of_kind("report")[2]) is None
+        assert bench.tokens("report") == 1
+
     def test_alone_means_without_jobs_of_other_kinds_too(self, bench: Bench) -> None:
         id = suspect(bench, MAX_LOSSES, "a")
         others = bench.enqueue("b", 3)

@@ -281,7 +281,8 @@ def check_timekeeping(asked: AskClaim, model: Model, reply: Any, stored: Stored)
     if reply[0][0] == b"unregistered":
         return
     answer = Answer.of(asked, reply)
-    if not asked.minds or len(answer.taken) >= asked.limit or answer.draining:
+    has_room = len(answer.taken) < asked.limit and not answer.draining and not answer.alone
+    if not asked.minds or not has_room:
         same("next due of a worker without room", answer.next_due_us, -1)
         return
     own: list[int] = []

@@ -140,12 +140,15 @@ class TestAlong:
             (_claimed(left_over=["email"]), {}),
             (_claimed(A_CLAIM), {"have_more": True}),
             (_claimed(A_CLAIM), {"was_full": True}),
+            (_claimed(passed=1), {"along": True}),
         ],
     )
     def test_again_where_jobs_come_fast_or_there_was_no_room(
         self, claimed: Claimed, told: dict[str, bool]
     ) -> None:
-        """A worker that was full minds no due time: the next claim must."""
+        """A worker that was full minds no due time: the next claim must. And a suspect that was
+        passed may be had when another has ended.
+        """
         agenda = Agenda(SETTINGS, NOW)
         agenda.claimed(_claimed(), NOW, along=True)
         agenda.claimed(claimed, NOW, **told)
@@ -159,6 +162,45 @@ class TestPolls:
         agenda.polled(NOW + 5)
         assert not agenda.claim_is_due(NOW + 5)
         assert agenda.claim_is_due(NOW + 5 + SETTINGS.poll_interval_s)
+
+    def test_who_becomes_full_gives_up_the_times_of_all_kinds(self) -> None:
+        """The claim that made it full asked for one kind, whose word it gave up; nobody else's."""
+        agenda = _after(_claimed(next_due_us=1_500_000))
+        agenda.claimed(_claimed(A_CLAIM), NOW, asked_all=False, was_full=True)
+        assert agenda.token_in_hand
+        assert agenda.all_are_due(NOW)
+        agenda.claimed(_claimed(), NOW, asked_all=True, was_full=True)
+        assert not agenda.claim_is_due(NOW)
+
+    def test_a_suspect_that_was_passed_is_remembered_beyond_a_claim_for_other_kinds(self) -> None:
+        agenda = _after(_claimed(passed=1))
+        agenda.claimed(_claimed(), NOW, asked_all=False, along=True)
+        assert agenda.along_pays
+        assert agenda.all_are_due(NOW)
+        agenda.claimed(_claimed(), NOW, asked_all=True, along=True)
+        assert not agenda.along_pays
+
+    def test_a_worker_that_was_full_looks_at_the_other_kinds_soon(self) -> None:
+        """A chain of jobs, each of which enqueues the next, leaves nothing over."""
+        agenda = _after(_claimed(A_CLAIM))
+        assert not agenda.working
+        agenda.claimed(_claimed(A_CLAIM), NOW, asked_all=False, was_full=True)
+        assert agenda.working
+
+    def test_a_look_that_finds_nothing_is_as_good_as_a_claim_that_does(self) -> None:
+        """Or a burst that last claimed for a few kinds would never end."""
+        agenda = _after(_claimed(A_CLAIM))
+        agenda.claimed(_claimed(), NOW, asked_all=False, along=True)
+        assert not agenda.found_nothing
+        agenda.polled(NOW + 1)
+        assert agenda.found_nothing
+
+    def test_who_minds_a_time_still_does_after_a_claim_for_other_kinds(self) -> None:
+        agenda = _after(_claimed(next_due_us=1_500_000))
+        agenda.claimed(_claimed(A_CLAIM), NOW, asked_all=False)
+        assert not agenda.only_polls
+        agenda.claimed(_claimed(), NOW, asked_all=True)
+        assert agenda.only_polls
 
     @pytest.mark.parametrize(
         "fields",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from redisjobs.worker.capacity import (
     AHEAD_S,
+    FORGOTTEN_AFTER_S,
     MOST_A_CLAIM,
     MOST_AHEAD,
     WINDOW_S,
@@ -66,12 +67,21 @@ class TestPace:
     def test_time_with_nothing_to_do_does_not_count(self) -> None:
         pace = Pace(0.0)
         pace.ended(_runs(email=10), 0.05)
-        pace.idle(60.0)
-        pace.idle(100.0)
-        pace.ended(_runs(email=10), 100.04)
+        pace.idle(2.0)
+        pace.idle(5.0)
+        pace.ended(_runs(email=10), 5.04)
         assert pace.per_second is None
-        pace.ended(_runs(email=20), 100.11)
+        pace.ended(_runs(email=20), 5.11)
         assert pace.per_second == pytest.approx(40 / 0.16)
+
+    def test_is_forgotten_after_some_seconds_with_nothing_to_do(self) -> None:
+        """Jobs may be longer tomorrow: a thousand short ones of yesterday prove nothing."""
+        pace = _pace(email=1000)
+        for second in range(1, int(FORGOTTEN_AFTER_S)):
+            pace.idle(1.0 + second)
+        assert pace.runs_of("email") == 1000
+        pace.idle(1.0 + FORGOTTEN_AFTER_S)
+        assert (pace.runs_of("email"), pace.runs, pace.per_second) == (0, 0, None)
 
     def test_is_not_known_after_what_was_prefetched_got_stuck(self) -> None:
         pace = _pace(email=1000)
