@@ -14,7 +14,7 @@ from benchmarks.processes import Processes, running
 from benchmarks.servers import Served
 from benchmarks.waiting import wait_for
 
-_LOOK_EVERY_S = 0.004
+_LOOK_EVERY_S = 0.02
 # By then all processes have begun and know their pace.
 _WARM = 0.2
 

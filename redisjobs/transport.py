@@ -41,7 +41,7 @@ class Line:
         self._library = library
         self._timeout_s = timeout_s
         self._connection: Any = None
-        self._awaited = False  # whether replies are that `begin` asked for
+        self._awaited = False  # whether replies are that were asked for by themselves
 
     @property
     def is_open(self) -> bool:
@@ -120,17 +120,21 @@ class Line:
         exchange = exchanging(calls, self._library)
         return self._exchanged(exchange, self._round_trip(next(exchange)))
 
-    def begin(self, calls: Calls) -> Callable[[], Sequence[Any]]:
-        """Sends what `exchange` sends. What it returns reads the replies: until then nothing else
-        may use the line.
+    def prepare(self, calls: Calls) -> Callable[[], Callable[[], Sequence[Any]]]:
+        """Puts together what `exchange` sends. What it returns sends it; what that returns reads
+        the replies: until then nothing else may use the line.
 
-        Raises:
+        Raises, when it is sent:
             LineError: not all could be sent. The connection is closed.
         """
         exchange = exchanging(calls, self._library)
         packed = next(exchange)
-        connection = self._send(packed)
-        return lambda: self._exchanged(exchange, self._receive(connection, len(packed)))
+
+        def send() -> Callable[[], Sequence[Any]]:
+            connection = self._send(packed)
+            return lambda: self._exchanged(exchange, self._receive(connection, len(packed)))
+
+        return send
 
     def _exchanged(self, exchange: Exchange[list[Any]], heard: list[Any]) -> Sequence[Any]:
         try:
@@ -296,20 +300,26 @@ def drive(operation: Operation[T], line: Line) -> T:
             return value
 
 
-def begin(operation: Operation[T], line: Line) -> Callable[[], T]:
-    """Sends an operation's first round trip. What it returns hears its replies and carries the
-    operation out: until then nothing else may use the line.
+def prepare(operation: Operation[T], line: Line) -> Callable[[], Callable[[], T]]:
+    """Puts an operation's first round trip together. What it returns sends it, at most once; what
+    that returns hears its replies and carries the operation out: until then nothing else may use
+    the line.
 
-    Raises:
+    Raises, when it is sent:
         LineError: the connection broke.
     """
     try:
         calls = next(operation)
     except StopIteration as end:
         value: T = end.value
-        return lambda: value
-    heard = line.begin(calls)
-    return lambda: _landed(operation, heard, line)
+        return lambda: lambda: value
+    send = line.prepare(calls)
+
+    def send_it() -> Callable[[], T]:
+        heard = send()
+        return lambda: _landed(operation, heard, line)
+
+    return send_it
 
 
 def _landed(operation: Operation[T], heard: Callable[[], Sequence[Any]], line: Line) -> T:

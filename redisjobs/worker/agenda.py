@@ -114,22 +114,26 @@ class Agenda:
             self.along_pays = True
         elif along:
             self.along_pays = bool(claimed.ids)
-        pause_s = self._poll_s
-        self._minds = claimed.next_due_us is not None or (self._minds and not asked_all)
-        if claimed.next_due_us is not None:
-            # Whoever minds a due time says so again before its word expires.
-            pause_s = min(pause_s, claimed.next_due_us / 1e6, TIMEKEEPER_MS / 2000)
-        next_claim_at = now + pause_s
-        self._next_claim_at = (
-            next_claim_at if asked_all else min(self._next_claim_at, next_claim_at)
-        )
         self._all_due = self._all_due and not asked_all
+        self._mind(claimed.next_due_us, now, asked_all=asked_all)
         if have_more and not claimed.ids:
             self.look_at_all()
         if self._minds and was_full and not asked_all:
             # Due times of the other kinds become another's, by a claim of nothing for all.
             self.look_at_all()
             self.token_in_hand = True
+
+    def _mind(self, next_due_us: int | None, now: float, *, asked_all: bool) -> None:
+        """When to claim next, and whether this worker minds a due time."""
+        pause_s = self._poll_s
+        self._minds = next_due_us is not None or (self._minds and not asked_all)
+        if next_due_us is not None:
+            # Whoever minds a due time says so again before its word expires.
+            pause_s = min(pause_s, next_due_us / 1e6, TIMEKEEPER_MS / 2000)
+        next_claim_at = now + pause_s
+        self._next_claim_at = (
+            next_claim_at if asked_all else min(self._next_claim_at, next_claim_at)
+        )
 
     def look_at_all(self) -> None:
         """Something is not as it was at the last claim: ask for all kinds, as soon as may be."""

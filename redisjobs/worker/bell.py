@@ -44,9 +44,9 @@ class Bell:
             self._socket = self._line.begin_pop(wanted)
             self._keys = wanted
 
-    def sleep(self, seconds: float) -> bytes | None:
-        """Sleeps until a token comes, the wakeup rings, or the time is over. Returns the bell whose
-        token came, or None.
+    def sleep(self, seconds: float) -> bool:
+        """Sleeps until the bell rings, the wakeup does, or the time is over. Returns whether it was
+        the bell: `token` tells which.
 
         The time is the client's: a blocking command's own ends on the server's timer, up to 100 ms
         late.
@@ -57,8 +57,14 @@ class Bell:
         readable = _wait(sockets, seconds)
         if self._wakeup.fileno() in readable:
             self._wakeup.drain()
-        if self._socket is None or self._socket not in readable:
-            return None
+        return self._socket is not None and self._socket in readable
+
+    def token(self) -> bytes | None:
+        """After the bell rang: the bell whose token came, or None if none did.
+
+        Raises:
+            LineError: the connection broke.
+        """
         if not self._line.has_reply():
             return None
         self._socket = None

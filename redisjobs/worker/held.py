@@ -90,6 +90,11 @@ class Held:
         return list(self._unsettled.values())
 
     @property
+    def has_unsettled(self) -> bool:
+        """Whether anything is to be settled."""
+        return bool(self._unsettled)
+
+    @property
     def to_release(self) -> list[str]:
         """What is to be given back. It stays here until `released` says that Redis knows."""
         return list(self._to_release)

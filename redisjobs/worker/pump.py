@@ -212,6 +212,8 @@ class Pump:
             return
         if room.free and self._agenda.emptying is None:
             self._bell.listen([around.keys.bell(kind) for kind in kinds])
+        if self._bell.pending:
+            self._trips.prepare()
         around.wakeup.armed = True
         if crew.ended and crew.waiting <= crew.low_water:
             return
@@ -221,9 +223,17 @@ class Pump:
             waiting=crew.waiting > 0,
             unsettled=bool(crew.ended) or bool(self._held.unsettled),
         )
-        rang = self._bell.sleep(min(seconds, around.shutdown.next_stage_in()))
+        if not self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
+            return
+        self._agenda.token_came()
+        # Redis works on the claim while this process still reads which bell it was.
+        self._trips.begin_prepared()
+        try:
+            rang = self._bell.token()
+        except LineError:
+            self._trips.land()  # the bell's connection broke, not the other one
+            raise
         if rang is not None:
-            self._agenda.token_came()
             self._trips.turns.rang(around.keys.kind_of_bell(rang))
 
     def _gave_back_what_is_stuck(self, now: float) -> bool:

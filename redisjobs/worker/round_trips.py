@@ -18,12 +18,16 @@ from redisjobs.operations.operation import Operation, join
 from redisjobs.operations.peek import peek
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
 from redisjobs.states import Status
-from redisjobs.transport import Line, begin, drive
+from redisjobs.transport import Line, drive, prepare
 from redisjobs.worker.agenda import LINGER_S, Agenda
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.held import Held
-from redisjobs.worker.kinds_in_turn import Asked, KindsInTurn
+from redisjobs.worker.kinds_in_turn import FEW, Asked, KindsInTurn
 from redisjobs.worker.standing import Standing, Surroundings
+
+_QUICK = 4
+# A handler's thread that was woken needs the interpreter, which this thread would hold for longer.
+_LET_BEGIN_S = 0.00003
 
 
 class RoundTrips:
@@ -47,6 +51,7 @@ class RoundTrips:
         settings, now = around.life.settings, time.monotonic()
         self._capacity = Capacity(settings.concurrency, settings.prefetch)
         self._flight: _Flight | None = None
+        self._prepared: Callable[[], _Flight] | None = None
         self._exchanged_at = now
         self._listening = False
         self._version = 0  # of the handlers, as they were when it last asked
@@ -107,13 +112,21 @@ class RoundTrips:
         under_way = self.under_way
         claimed = self._land()
         # Suspects are looked at first: what may be claimed beside them depends on them.
-        if claimed is None or claimed.losses or claimed.alone:
+        if claimed is None or claimed.losses or claimed.alone or self._is_quick(claimed):
             self._take(claimed)
+            if claimed is not None and claimed.ids:
+                time.sleep(_LET_BEGIN_S)
             return self._begin(coming=0) or under_way
         try:
             return self._begin(coming=len(claimed.ids)) or under_way
         finally:
             self._take(claimed)
+
+    def _is_quick(self, claimed: Claimed) -> bool:
+        """Whether what came is unpacked sooner than another round trip begins, and nothing waits
+        for that.
+        """
+        return len(claimed.ids) <= _QUICK and not self._held.has_unsettled
 
     def land(self) -> bool:
         """Hears what came of the round trip under way, and begins none. False: there was none."""
@@ -124,6 +137,39 @@ class RoundTrips:
     def forget(self) -> None:
         """The connection broke: what came of the round trip under way will not be heard."""
         self._flight = None
+
+    def prepare(self) -> None:
+        """Before a worker that holds nothing sleeps: puts the claim together that the bell will
+        ask for. To do so when it rings takes a process that slept a quarter of a millisecond.
+
+        It asks for what has a free slot, no more: by then the pace may be another.
+        """
+        self._prepared = None
+        if len(self._held) or len(self._around.handlers.kinds) > FEW:
+            return
+        asked = self._asking(time.monotonic(), coming=0)
+        if asked is None or not asked.request.free:
+            return
+        request = asked.request._replace(limit=asked.request.free, ahead=())
+        self._prepared = self._flight_of([], asked._replace(request=request))
+
+    def begin_prepared(self) -> None:
+        """The bell rang: begins the round trip that was prepared, unless something else happened
+        meanwhile.
+        """
+        flight, self._prepared = self._prepared, None
+        around, now = self._around, time.monotonic()
+        if (
+            flight is None
+            or self._version != around.handlers.version
+            or around.crew.ended
+            or around.shutdown.requested
+            or around.life.current.lost
+            or now >= around.life.current.lease_ends
+        ):
+            return
+        self._exchanged_at = now
+        self._flight = flight()
 
     def _begin(self, coming: int) -> bool:
         """Begins a round trip, if there is anything to say. `coming`: how many jobs were claimed
@@ -147,11 +193,18 @@ class RoundTrips:
             self._agenda.polled(now)
             return False
         self._exchanged_at = now
+        self._flight = self._flight_of(settlements, asked)()
+        return True
+
+    def _flight_of(
+        self, settlements: Sequence[Settlement], asked: _Asking | None
+    ) -> Callable[[], _Flight]:
+        """A round trip, put together: what is returned begins it."""
+        around = self._around
         settling = settle(around.keys, around.life.current.worker_id, settlements)
         claiming = _claiming(around.keys, None if asked is None else asked.request)
-        landing = begin(join(settling, claiming), self._line)
-        self._flight = _Flight(settlements, asked, landing)
-        return True
+        send = prepare(join(settling, claiming), self._line)
+        return lambda: _Flight(settlements, asked, send())
 
     def _land(self) -> Claimed | None:
         """What came of the round trip under way: its outcomes are settled. The jobs that it claimed
@@ -207,6 +260,11 @@ class RoundTrips:
             agenda.look_at_all()
         if not (along or agenda.claim_is_due(now)):
             return None
+        return self._asking(now, coming)
+
+    def _asking(self, now: float, coming: int) -> _Asking | None:
+        """What to ask for, if there is room."""
+        around, agenda = self._around, self._agenda
         turn = self.turns.ask(
             around.handlers.kinds,
             now,

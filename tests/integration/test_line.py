@@ -21,7 +21,7 @@ from redisjobs import (
 from redisjobs.address import client_from_url
 from redisjobs.operations import one_job
 from redisjobs.patience import LineError
-from redisjobs.transport import Line, begin, drive
+from redisjobs.transport import Line, drive, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ class TestACallThatIsBegun:
 
     def test_is_carried_out_when_it_is_heard(self, queue: RedisQueue, line: Line) -> None:
         queue.enqueue(Job("kind", id="one"), Job("kind", id="two"))
-        landing = begin(one_job.get(queue.keys, "one"), line)
+        landing = prepare(one_job.get(queue.keys, "one"), line)()
         found = landing()
         assert found is not None
         assert found.id == "one"
@@ -149,7 +149,7 @@ class TestACallThatIsBegun:
         self, queue: RedisQueue, line: Line
     ) -> None:
         queue.enqueue(Job("kind", id="one"), Job("kind", id="two"))
-        landing = begin(one_job.get(queue.keys, "one"), line)
+        landing = prepare(one_job.get(queue.keys, "one"), line)()
         found = drive(one_job.get(queue.keys, "two"), line)
         assert found is not None
         assert found.id == "two"
@@ -161,6 +161,6 @@ class TestACallThatIsBegun:
     ) -> None:
         queue.enqueue(Job("kind", id="one"))
         client.script_flush()
-        found = begin(one_job.get(queue.keys, "one"), line)()
+        found = prepare(one_job.get(queue.keys, "one"), line)()()
         assert found is not None
         assert found.id == "one"

@@ -69,6 +69,34 @@ def test_what_no_bell_told_of_is_found_by_the_poll(queue: RedisQueue, client: re
         ledger.wait_for(["silent"])
 
 
+@pytest.mark.parametrize("cut", ["bell", "claim"])
+def test_a_job_comes_through_when_one_of_the_two_connections_is_cut(
+    own_server: OwnServer, cut: str
+) -> None:
+    """The bell rings on one connection; the claim, put together before, goes over the other."""
+    server, ledger = own_server(), Ledger()
+    queue = RedisQueue.from_url(server.url, "cut")
+    with (
+        redis.Redis.from_url(server.url) as client,
+        running(queue, {"kind": ledger.note}, poll_interval=60, lease=60),
+    ):
+
+        def waits_for_the_bell() -> bool:
+            return any("b" in one["flags"] for one in client.client_list())
+
+        for id in ("first", "second", "third"):
+            queue.enqueue(Job("kind", id=id))
+            ledger.wait_for([id])
+            wait_until(lambda: not client.keys("*:processing:*"), "its outcome is settled")
+            wait_until(waits_for_the_bell, "the worker listens")
+            own = client.client_id()
+            for one in client.client_list():
+                if ("b" in one["flags"]) == (cut == "bell") and int(one["id"]) != own:
+                    client.client_kill_filter(_id=one["id"])
+    assert ledger.runs == {"first": 1, "second": 1, "third": 1}
+    queue.close()
+
+
 def test_a_run_leaves_nothing_open(queue: RedisQueue, client: redis.Redis) -> None:
     ledger = Ledger()
     worker = Worker(queue, {"sync": ledger.note, "async": ledger.note_async})
