@@ -1,5 +1,7 @@
 """The storm must be able to fail: eight bugs, planted one at a time, are found by short storms or
 by the random schedules of `tests/stateful`. Each test prints in how many seconds (pytest -s).
+
+What is found has to be of the sort that the bug makes, not just a fleet that was slow to end.
 """
 
 from __future__ import annotations
@@ -7,15 +9,21 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from redisjobs import Status
+from redisjobs.keys import Keys
+from tests.chaos.jobs import KINDS
 from tests.chaos.planted import BUGS, SCRIPTS
+from tests.chaos.setting import QUEUE
+from tests.chaos.stored import read_stored
 from tests.chaos.storm import Options, Storm
 from tests.stateful.model import BrokenError
 from tests.stateful.schedules import run
 from tests.stateful.ticking import TickingLibrary
+from tests.stateful.wire import id_of
 from tests.stateful.world import SOUND, Habits
 
 if TYPE_CHECKING:
@@ -23,7 +31,9 @@ if TYPE_CHECKING:
 
     import redis
 
+    from tests.chaos.faults import Scene
     from tests.chaos.ledger import Ledger
+    from tests.chaos.sampler import Watch
 
 SEED = 1
 WITHIN_STEPS = 20_000
@@ -37,10 +47,53 @@ BY_SCHEDULES = {
     "a claim that forgets its orphans": (Habits(reconciles=False), "nobody ends"),
     "no retry of a lost settle": (Habits(repeats_settles=False), "has run to its end, but"),
 }
+KILLS = ("kill alone", "kill supervised")
 BY_STORMS = {
-    "reap without moving the jobs": Options(5, faults=("kill alone", "kill supervised")),
-    "a lease by the client's clock": Options(5, faults=("kill alone",)),
+    "reap without moving the jobs": Options(5, faults=KILLS, drain_s=3.0),
+    "a lease by the client's clock": Options(5, faults=KILLS[:1], drain_s=3.0),
 }
+# No lease of a small storm is a tenth as long.
+FAR_AHEAD_S = 60
+
+
+class Stranded(NamedTuple):
+    """Jobs that did not end and that nobody would ever run, by the bug that leaves them so.
+
+    Attributes:
+        nowhere: in no due set, and in no worker's list.
+        held: by a dead worker whose lease lapses only when everybody has gone home.
+    """
+
+    nowhere: set[str]
+    held: set[str]
+
+
+def _stranded(control: Any) -> Stranded:
+    """What a fleet that has ended has left behind."""
+    keys = Keys(QUEUE)
+    stored = read_stored(control).jobs
+    pending = {id for id, job in stored.items() if job.status is Status.PENDING}
+    placed = {id.decode() for kind in KINDS for id in control.zrange(keys.due(kind), 0, -1)}
+    far_ahead_us = (control.time()[0] + FAR_AHEAD_S) * 1_000_000
+    held = set[str]()
+    for worker, lease_us in control.zrange(keys.workers, 0, -1, withscores=True):
+        deliveries = control.lrange(keys.processing(worker.decode()), 0, -1)
+        ids = {id_of(delivery.decode()) for delivery in deliveries}
+        placed |= ids
+        if lease_us > far_ahead_us:
+            held |= ids
+    return Stranded(pending - placed, pending & held)
+
+
+class LookedAt(Storm):
+    """A storm after which one looks where the jobs are that have not ended."""
+
+    stranded = Stranded(set(), set())
+
+    def _weather(self, scene: Scene, watch: Watch, folder: str) -> Ledger:
+        ledger = super()._weather(scene, watch, folder)
+        self.stranded = _stranded(scene.control)
+        return ledger
 
 
 @pytest.fixture(autouse=True)
@@ -62,21 +115,49 @@ def test_schedules_find(bug: str, client: redis.Redis, queue_name: str) -> None:
         run(client, SEED, WITHIN_STEPS, library, habits, name=queue_name)
 
 
-def _ledger(options: Options, bug: str = "") -> Ledger:
-    drain_s = 3.0 if bug else 30.0
-    chosen = replace(options, bug=bug, small=True, hurry=4.0, drain_s=drain_s)
-    return Storm(chosen, lambda line: None).run()
-
-
-@pytest.mark.parametrize("bug", BY_STORMS)
-def test_a_storm_finds(bug: str) -> None:
-    ledger = _ledger(BY_STORMS[bug], bug)
+def _storm(options: Options, bug: str = "") -> tuple[Ledger, Stranded]:
+    storm = LookedAt(replace(options, bug=bug, small=True, hurry=4.0), lambda line: None)
+    ledger = storm.run()
     assert ledger.acknowledged
-    assert not ledger.is_clean
+    return ledger, storm.stranded
+
+
+def _lost(ledger: Ledger) -> set[str]:
+    return {sentence.partition(" ")[0] for sentence in ledger.lost}
+
+
+def test_a_storm_finds_a_reap_that_moves_no_jobs() -> None:
+    bug = "reap without moving the jobs"
+    ledger, stranded = _storm(BY_STORMS[bug], bug)
+    assert stranded.nowhere
+    assert stranded.nowhere <= _lost(ledger)
+    for id in stranded.nowhere:
+        begins = f"I1: job {id!r} of kind "
+        assert any(
+            one.startswith(begins) and "is in no due set and in no processing list" in one
+            for one in ledger.broken
+        ), ledger.broken
+
+
+def test_a_storm_finds_a_lease_by_the_clients_clock() -> None:
+    bug = "a lease by the client's clock"
+    ledger, stranded = _storm(BY_STORMS[bug], bug)
+    assert stranded.held
+    assert stranded.held <= _lost(ledger)
+    assert any("did not end all jobs in time" in one for one in ledger.wrong), ledger.wrong
+    assert not stranded.nowhere
+
+
+def test_a_fleet_that_has_no_time_to_end_its_jobs_shows_none_of_these_bugs() -> None:
+    ledger, stranded = _storm(Options(2, faults=KILLS, drain_s=0.0))
+    assert ledger.lost, "all jobs ended in no time: nothing is shown"
+    assert not any(sentence.startswith("I1") for sentence in ledger.broken), ledger.broken
+    assert stranded == Stranded(set(), set())
 
 
 def test_a_storm_without_a_bug_is_clean() -> None:
-    ledger = _ledger(Options(4))
+    ledger, stranded = _storm(Options(4, drain_s=30.0))
     assert ledger.is_clean, ledger
     assert ledger.acknowledged > 100
     assert len(ledger.faults) >= 3
+    assert stranded == Stranded(set(), set())
