@@ -298,3 +298,40 @@ class TestTheFence:
         assert bench.settle(*deliveries, *deliveries) == deliveries
         assert bench.held() == []
         assert bench.totals() == {"done:email": 3}
+
+
+class TestAnIdThatWasFreed:
+    """Its record is not kept, it is enqueued and claimed anew, and then the settle of its first
+    delivery is sent once more: its reply was lost.
+    """
+
+    @pytest.mark.parametrize("others", [0, 9], ids=["alone", "beside-others"])
+    @pytest.mark.parametrize("holder", ["w", "v"], ids=["same-worker", "another-worker"])
+    def test_a_repeated_settle_does_not_touch_the_new_delivery(
+        self, bench: Bench, holder: str, others: int
+    ) -> None:
+        bench.register("w", retention_us=0)
+        bench.enqueue(ids=["freed"])
+        older = bench.take("w")
+        assert bench.settle(*older) == []
+        assert bench.stored_ids() == set(), "the id is free"
+        bench.enqueue(number=others)
+        bench.enqueue(ids=["freed"])
+        newer = bench.take(holder)
+        assert newer[others:] != older
+        stored = bench.snapshot()
+        assert bench.settle(*older) == older
+        assert bench.snapshot() == stored
+        assert bench.settle(*newer, worker=holder) == []
+        assert bench.totals() == {"done:email": 2 + others}
+
+    def test_nor_the_job_while_it_waits(self, bench: Bench) -> None:
+        bench.register("w", retention_us=0)
+        bench.enqueue(ids=["freed"])
+        older = bench.take("w")
+        bench.settle(*older)
+        bench.enqueue(ids=["freed"])
+        stored = bench.snapshot()
+        assert bench.settle(*older) == older
+        assert bench.snapshot() == stored
+        assert bench.waiting() == ["freed"]
