@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 20.0
 DEADLY = b"deadly"
+LASTING = b"lasting"
 
 
 class Misbehaving:
-    """The process. `close` ends it, whatever it does."""
+    """The process. `close` ends it, whatever it does. `settings` are the worker's, and `burst`."""
 
     def __init__(self, url: str, queue_name: str, **settings: Any) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -90,16 +91,20 @@ def hog(ctx: Context, job: Job) -> None:
 
 
 def leak(ctx: Context, job: Job) -> None:
-    """Starts threads that never end, and that do not keep the process."""
+    """Starts threads that never end. Python waits for them at its end if they are to be lasting."""
     for _ in range(20):
-        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        threading.Thread(target=threading.Event().wait, daemon=job.payload != LASTING).start()
+
+
+HANDLERS = {"nap": nap, "poison": poison, "hog": hog, "leak": leak}
 
 
 def main(url: str, queue_name: str, settings: str) -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     queue = RedisQueue.from_url(url, queue_name)
-    handlers = {"nap": nap, "poison": poison, "hog": hog, "leak": leak}
-    Worker(queue, handlers, **json.loads(settings)).run()
+    given = json.loads(settings)
+    burst = given.pop("burst", False)
+    Worker(queue, HANDLERS, **given).run(burst=burst)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ bounded.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,14 @@ import pytest
 
 from redisjobs import Job, RedisQueue, Status
 from redisjobs.record import LOST_TOO_OFTEN
-from tests.chaos.misbehaving import Misbehaving
+from tests.chaos.misbehaving import LASTING, Misbehaving
 from tests.running import Ledger, assert_sound, running, wait_for_end
-from tests.waiting import wait_for_event
+from tests.supervised import Supervised
+from tests.waiting import Deadline, wait_for_event, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import redis
 
@@ -25,6 +29,27 @@ if TYPE_CHECKING:
     from redisjobs.embedded import EmbeddedServer
 
 LEASE_S = 0.6
+
+SHOP = """
+import os, sys
+from redisjobs import RedisQueue, Worker
+from tests.chaos.misbehaving import HANDLERS
+
+sys.modules["__main__"].LEAVE_WITHIN_S = 0.2
+queue = RedisQueue.from_url(os.environ["REDISJOBS_URL"], os.environ["QUEUE"])
+worker = Worker(queue, HANDLERS, lease=30)
+"""
+
+
+@pytest.fixture
+def supervised(
+    redis_server: EmbeddedServer, queue: RedisQueue, tmp_path: Path
+) -> Iterator[Supervised]:
+    (tmp_path / "shop.py").write_text(SHOP)
+    environ = {"REDISJOBS_URL": redis_server.url, "QUEUE": queue.name}
+    made = Supervised(tmp_path, "shop:worker", **environ)
+    yield made
+    made.end()
 
 
 @pytest.fixture
@@ -116,3 +141,38 @@ def test_threads_that_handlers_leave_behind_do_not_keep_the_worker(
     assert {job.status for job in ended} == {Status.DONE}
     assert process.stop() == 0
     assert_sound(client, queue)
+
+
+def test_threads_that_would_keep_a_process_do_not_keep_a_supervised_one(
+    queue: RedisQueue, client: redis.Redis, supervised: Supervised
+) -> None:
+    """It ends by itself when its time to leave is over, and the next one goes on."""
+    deadline = Deadline(20)
+    _leak_and_go_on(queue)
+    (first,) = supervised.children
+    os.kill(first, signal.SIGTERM)
+    supervised.line(f"worker process {first} ended with code 0; starting another", deadline)
+    _leak_and_go_on(queue)
+    supervised.stop()
+    assert supervised.exit_code(deadline) == 0
+    assert_sound(client, queue)
+
+
+def test_threads_that_keep_a_process_of_ones_own_keep_no_job_and_a_second_signal_ends_it(
+    queue: RedisQueue, client: redis.Redis, start: Callable[..., Misbehaving]
+) -> None:
+    """Where the program calls `run()` itself, Python waits for its threads after that."""
+    process = start(lease=30)
+    _leak_and_go_on(queue)
+    process.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not queue.stats().workers, "the worker has left")
+    assert_sound(client, queue)
+    # Before `run()` has returned that is its doing, and afterwards the system's.
+    assert process.stop() in (128 + signal.SIGTERM, -signal.SIGTERM)
+
+
+def _leak_and_go_on(queue: RedisQueue) -> None:
+    for jobs in ([Job("leak", LASTING) for _ in range(5)], [Job("nap", b"0") for _ in range(20)]):
+        queue.enqueue(*jobs)
+        ended = wait_for_end(queue, *(job.id for job in jobs))
+        assert {job.status for job in ended} == {Status.DONE}

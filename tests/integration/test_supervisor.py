@@ -14,6 +14,7 @@ import redis
 
 from redisjobs import Job, RedisQueue, Status
 from redisjobs.embedded import EmbeddedServer
+from tests.running import held, wait_for_end
 from tests.supervised import MODULE, Supervised
 from tests.waiting import Deadline
 
@@ -70,6 +71,17 @@ class Shop:
         job = self.queue.get(id)
         assert job is not None
         return job.status
+
+    def outcomes(self, *ids: str) -> set[tuple[Status, int]]:
+        """The statuses and numbers of attempts of these jobs, once all have ended."""
+        return {(job.status, job.attempts_done) for job in wait_for_end(self.queue, *ids)}
+
+    def held_ids(self) -> set[str]:
+        """What stands in the workers' lists. No id stands there twice."""
+        deliveries = [one for each in held(self.client, self.queue).values() for one in each]
+        ids = [delivery.decode().split(":", 1)[1] for delivery in deliveries]
+        assert len(set(ids)) == len(ids), "no job is held by two"
+        return set(ids)
 
     def _outputs(self) -> str:
         return "\n".join(supervised.output for supervised in self._supervised)
@@ -263,6 +275,58 @@ def test_no_child_outlives_a_supervisor_that_was_killed(shop: Shop, deadline: De
     assert shop.queue.stats().workers == ()
     assert supervised.output.count("has stopped") == 3
     assert shop.client.llen(shop.key("began")) == 0
+
+
+def test_what_a_killed_supervisors_children_cannot_end_in_time_goes_on_elsewhere(
+    shop: Shop, deadline: Deadline
+) -> None:
+    killed = shop.supervise("--processes", "2", "--concurrency", "1", "--shutdown-timeout", "0s")
+    shop.hold("a", "b")
+    running = shop.starts(2)
+    assert {pid for pid, _ in running.values()} == set(killed.children)
+    other = shop.supervise("--concurrency", "3")
+    deadline.until(lambda: len(shop.infos()) == 3, "the other supervisor's worker is there")
+    killed.stop(signal.SIGKILL)
+    assert killed.exit_code(deadline) == -signal.SIGKILL, "no child is left"
+    shop.hold("later")
+    # It is no loss: they were given back.
+    assert shop.starts(3) == dict.fromkeys(("a", "b", "later"), (other.children[0], 0))
+    shop.let_go("a", "b", "later")
+    assert shop.outcomes("a", "b", "later") == {(Status.DONE, 1)}
+    assert list(shop.infos()) == other.children
+    assert shop.client.llen(shop.key("began")) == 0
+    assert shop.queue.check() == []
+
+
+def test_of_two_supervisors_one_is_killed_whole_and_the_others_workers_run_its_jobs(
+    shop: Shop, deadline: Deadline
+) -> None:
+    """As where one of two machines dies: nobody says so, only the leases end."""
+    options = ("--processes", "2", "--lease", "1s")
+    killed = shop.supervise(*options, "--concurrency", "1")
+    shop.hold("a", "b")
+    assert {pid for pid, _ in shop.starts(2).values()} == set(killed.children)
+    other = shop.supervise(*options)  # each of its two has two slots
+    shop.hold("c", "d")
+    assert {pid for pid, _ in shop.starts(2).values()} <= set(other.children)
+    assert shop.queue.check() == []
+    killed.stop(signal.SIGKILL)
+    for pid in killed.children:
+        os.kill(pid, signal.SIGKILL)
+    assert killed.exit_code(deadline) == -signal.SIGKILL
+    again = shop.starts(2)
+    assert {id: losses for id, (_, losses) in again.items()} == {"a": 1, "b": 1}
+    assert {pid for pid, _ in again.values()} <= set(other.children)
+    assert shop.held_ids() == {"a", "b", "c", "d"}
+    assert shop.queue.check() == []
+    shop.queue.enqueue(*(Job("count") for _ in range(200)))
+    shop.let_go("a", "b", "c", "d")
+    assert shop.outcomes("a", "b", "c", "d") == {(Status.DONE, 1)}
+    deadline.until(lambda: shop.queue.stats().kinds["count"].done == 200, "all have ended")
+    assert int(shop.client.getdel(shop.key("count")) or 0) == 200
+    assert shop.client.llen(shop.key("began")) == 0, "nothing began twice but what was lost"
+    assert set(shop.infos()) == set(other.children)
+    assert shop.queue.check() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
