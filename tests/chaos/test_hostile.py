@@ -4,6 +4,11 @@ is run that came as data.
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from redisjobs import Job, RedisJobsError, RedisQueue, Status
+from redisjobs import Job, RedisJobsError, RedisQueue, Registry, Status
 from redisjobs.cli.root import commands
 from redisjobs.errors import ConfigurationError
 from redisjobs.record import encode_job
@@ -20,17 +25,30 @@ from redisjobs.worker import Worker
 from tests.running import Ledger
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     import redis
 
     from redisjobs.embedded import EmbeddedServer
 
+ROOT = Path(__file__).resolve().parents[2]
 SAME_FIXTURES = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None
 )
 # A pickle that would write a file: whoever loads it runs it.
 PICKLE = b"cos\nsystem\n(S'touch pickled'\ntR."
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that is there once the pickle was loaded."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "pickled"
+
+
+def test_the_trap_would_tell(trap: Path) -> None:
+    pickle.loads(PICKLE)
+    assert trap.exists()
 
 
 def _damaged(record: bytes) -> st.SearchStrategy[bytes]:
@@ -59,7 +77,11 @@ STATE = b"P1:1750000000000000:\x94\x00\x00\xa1e\xc0"
 )
 @example(records=[PICKLE, b"1kind\0\0" + PICKLE], states=[PICKLE])
 def test_records_and_states_of_any_bytes_end_and_the_worker_goes_on(
-    queue: RedisQueue, client: redis.Redis, records: list[bytes], states: list[bytes]
+    queue: RedisQueue,
+    client: redis.Redis,
+    trap: Path,
+    records: list[bytes],
+    states: list[bytes],
 ) -> None:
     keys, ledger, good = queue.keys, Ledger(), Job("kind")
     due: Any = {}
@@ -78,6 +100,7 @@ def test_records_and_states_of_any_bytes_end_and_the_worker_goes_on(
         _get(queue, f"bad-{number}")
     queue.check()
     queue.stats()
+    assert not trap.exists()
     client.delete(*client.keys(keys.prefix.replace(b"{", b"\\{") + b"*"))
 
 
@@ -95,7 +118,7 @@ def _get(queue: RedisQueue, id: str) -> None:
 @example(PICKLE)
 @example(b"\xc7\xff\xff\xff\xff")
 def test_a_payload_and_a_result_of_any_bytes_come_back_as_they_went(
-    queue: RedisQueue, payload: bytes
+    queue: RedisQueue, trap: Path, payload: bytes
 ) -> None:
     job = Job("echo", payload)
     queue.enqueue(job)
@@ -103,6 +126,52 @@ def test_a_payload_and_a_result_of_any_bytes_come_back_as_they_went(
     done = queue.get(job.id)
     assert done is not None
     assert (done.payload, done.result) == (payload, payload)
+    assert not trap.exists()
+
+
+def a_record(queue: RedisQueue, client: Any) -> None:
+    client.zadd(queue.keys.due("kind"), {PICKLE: 1, "body": 2})
+    client.hset(queue.keys.jobs, mapping={PICKLE: PICKLE, "body": b"1kind\0\0" + PICKLE})
+
+
+def a_state(queue: RedisQueue, client: Any) -> None:
+    queue.enqueue(Job("kind", id="whole"), Job("kind", id="body"))
+    client.hset(queue.keys.state, mapping={"whole": PICKLE, "body": b"P1:1:" + PICKLE})
+
+
+def a_typed_payload(queue: RedisQueue, client: Any) -> None:
+    queue.enqueue(Job("typed", PICKLE))
+
+
+def a_dead_workers_info_and_delivery(queue: RedisQueue, client: Any) -> None:
+    client.zadd(queue.keys.workers, {"dead": 1})
+    client.hset(queue.keys.worker_info, "dead", PICKLE)
+    client.rpush(queue.keys.processing("dead"), b"1:" + PICKLE)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [a_record, a_state, a_typed_payload, a_dead_workers_info_and_delivery],
+    ids=lambda place: place.__name__,
+)
+def test_a_pickle_is_not_loaded_wherever_it_stands(
+    queue: RedisQueue, client: redis.Redis, trap: Path, place: Callable[[RedisQueue, Any], None]
+) -> None:
+    registry, ledger, good = Registry(), Ledger(), Job("kind")
+    registry.register("kind", ledger.note)
+
+    @registry.task("typed")
+    def typed(word: str) -> str:
+        raise AssertionError("a pickle is no word")
+
+    place(queue, client)
+    queue.enqueue(good)
+    queue.stats()
+    Worker(queue, registry, lease=0.3).run(burst=True)
+    assert ledger.runs == {good.id: 1}
+    assert {job.status for job in queue.jobs().jobs if job.id != good.id} <= {Status.FAILED}
+    queue.repair()
+    assert not trap.exists()
 
 
 @settings(max_examples=40, deadline=None)
@@ -121,7 +190,10 @@ def test_a_url_of_any_text_is_taken_or_refused_without_being_quoted(url: str) ->
     assert "secret" not in refused, "nor is any part of a password"
 
 
-COMMANDS = ["enqueue", "stats", "check", "workers", "jobs list", "jobs show", "jobs cancel"]
+COMMANDS = [
+    *("enqueue", "stats", "check", "workers"),
+    *(f"jobs {name}" for name in ("list", "show", "cancel", "retry", "delete")),
+]
 
 
 @SAME_FIXTURES
@@ -130,14 +202,32 @@ COMMANDS = ["enqueue", "stats", "check", "workers", "jobs list", "jobs show", "j
 @example("enqueue", ["k", "--after", "1e400"])
 @example("stats", ["--queue", "a{b}"])
 @example("jobs show", ["\x1b]0;title\x07"])
+@example("jobs retry", ["--all", "--yes", "--kind", "\x1b[2J\n"])
+@example("jobs delete", ["\udcff", "a\nb", PICKLE.decode()])
+@example("enqueue", ["kind", "--payload", PICKLE.decode()])
 def test_arguments_of_any_text_are_taken_or_refused_in_a_sentence(
-    queue: RedisQueue, redis_server: EmbeddedServer, command: str, words: list[str]
+    queue: RedisQueue, redis_server: EmbeddedServer, trap: Path, command: str, words: list[str]
 ) -> None:
     arguments = [*command.split(), "--queue", queue.name, *words]
     ended = CliRunner().invoke(commands, arguments, env={"REDISJOBS_URL": redis_server.url})
     assert ended.exception is None or isinstance(ended.exception, SystemExit)
     assert ended.exit_code in (0, 1, 2, 78)
     assert "Traceback" not in ended.output
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "word", ["kind", "\x1b[31m:x", "a\nb:c", "é\udcff:w", "os:system", "..:.."]
+)
+def test_a_worker_of_any_name_is_refused_in_a_sentence(word: str, tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "redisjobs", "worker", word],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert refused.returncode in (2, 78)
+    assert b"Traceback" not in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
