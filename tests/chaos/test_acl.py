@@ -8,24 +8,36 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 import redisjobs
-from redisjobs import AsyncRedisQueue, ConfigurationError, Job, RedisQueue, RetryableError, Status
+from redisjobs import (
+    AsyncRedisQueue,
+    ConfigurationError,
+    Job,
+    NotReplicatedError,
+    RedisQueue,
+    RetryableError,
+    Status,
+)
 from tests import drivers
 from tests.drivers import DRIVERS
 from tests.running import running, wait_for_end
 from tests.servers import KINDS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redisjobs.context import Context
     from redisjobs.embedded import EmbeddedServer
+    from redisjobs.keys import Keys
     from tests.conftest import OwnServer
     from tests.drivers import Driver
 
@@ -96,11 +108,51 @@ def live(server: EmbeddedServer, driver: Driver) -> None:
     assert queue.stats().kinds["other"].ready == 3
     assert len(queue.jobs().jobs) == 6
     assert queue.check() == []
+    assert queue.dequeue(["other"], done)
+    queue.enqueue(Job("other", id="astray"))
+    with redis.Redis.from_url(server.url) as client:
+        damage(client, queue.keys)
+    report = queue.repair()
+    assert report.repaired.keys() == {"jobs", "kinds", "bells", "keys", "settings", "workers"}
+    assert report.left == []
+
+
+def done(ctx: Context, job: Job) -> Job:
+    job.status = Status.DONE
+    return job
+
+
+def damage(client: Any, keys: Keys) -> None:
+    """Something for each of the scripts of a repair."""
+    client.zrem(keys.due("other"), "astray")
+    client.srem(keys.kinds, "kind")
+    client.rpush(keys.bell("fax"), "1")
+    client.set(keys.of_kind("fax")[2], "5 w")
+    client.hset(keys.meta, "retention_us", "1h")
+    client.hset(keys.worker_info, "ghost", b"{}")
 
 
 def test_all_of_a_queue_works(server: EmbeddedServer, driver: Driver) -> None:
     live(server, driver)
     assert refused(server) == set()
+
+
+def test_replicas_are_waited_for(own_server: OwnServer, driver: Driver) -> None:
+    primary = own_server(tcp=True, options={"repl-diskless-sync-delay": "0"})
+    allow(primary, LINE)
+    queue = driver.from_url(as_user(primary), min_replicas=1, min_replicas_timeout=0.05)
+    with pytest.raises(NotReplicatedError, match="only 0 of 1"):
+        queue.enqueue(Job("kind"))
+    own_server(tcp=True, options={"replicaof": f"127.0.0.1 {urlsplit(primary.url).port}"})
+    wait_until(lambda: is_replicated(queue, Job("kind")), "the replica has a job")
+    assert refused(primary) == set()
+
+
+def is_replicated(queue: RedisQueue, job: Job) -> bool:
+    with suppress(NotReplicatedError):
+        queue.enqueue(job)
+        return True
+    return False
 
 
 def test_the_command_line_works(own_server: OwnServer, tmp_path: Path) -> None:
@@ -117,6 +169,7 @@ def test_the_command_line_works(own_server: OwnServer, tmp_path: Path) -> None:
         "worker shop:worker --burst",
         "jobs show one",
         "check",
+        "check --repair",
     ):
         ran = subprocess.run(
             [sys.executable, "-m", "redisjobs", *command.split()],
