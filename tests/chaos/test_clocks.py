@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from redisjobs import Job, RedisQueue, RetryableError, Status
+from redisjobs.operations.claim import ClaimRequest, claim
+from redisjobs.operations.membership import register
+from redisjobs.operations.operation import join
 from tests.clock import Clock, library_with_moving_clock
-from tests.running import Ledger, assert_sound, held, running, wait_for_end
+from tests.running import (
+    Ledger,
+    assert_sound,
+    held,
+    running,
+    wait_for_end,
+    wait_for_status,
+)
 from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
@@ -83,6 +93,67 @@ def test_the_servers_clock_steps_an_hour_ahead_and_back_and_every_worker_keeps_i
 
 def _is_past(moment: float) -> bool:
     return time.monotonic() > moment
+
+
+def _run_one(queue: RedisQueue, ledger: Ledger) -> None:
+    """A job that is due now is not held up. All that was due before it has begun, too."""
+    now = Job("kind")
+    queue.enqueue(now)
+    ledger.wait_for([now.id], 5.0)
+
+
+def test_what_is_put_off_while_the_clock_is_ahead_runs_no_later_than_the_step(
+    moved: RedisQueue, client: Any
+) -> None:
+    queue, ledger, put_off = moved, Ledger(), timedelta(minutes=1)
+    clock = Clock(client, queue.keys)
+
+    def fn(ctx: Context, job: Job) -> bytes:
+        if job.payload == b"retry" and ctx.attempt == 1:
+            raise RetryableError("once", retry_after=put_off)
+        return ledger.note(ctx, job)
+
+    delayed, retried = Job("kind", delay=put_off), Job("kind", b"retry")
+    ids = [delayed.id, retried.id]
+    with running(queue, {"kind": fn}, concurrency=1, poll_interval=0.1, lease=30):
+        clock.advance(HOUR)
+        queue.enqueue(delayed, retried)
+        wait_for_status(queue, retried.id, Status.PENDING)
+        clock.advance(-HOUR)
+        _run_one(queue, ledger)
+        waiting = dict(client.zrange(queue.keys.due("kind"), 0, -1, withscores=True))
+        assert waiting.keys() == {id.encode() for id in ids}
+        for due_us in waiting.values():
+            assert due_us - clock.now_us <= (HOUR + put_off) / timedelta(microseconds=1)
+        clock.advance(HOUR)
+        _run_one(queue, ledger)
+        assert not ledger.runs.keys() & set(ids), "the delay is still to be kept"
+        clock.advance(put_off)
+        ledger.wait_for(ids, 5.0)
+        wait_for_end(queue, *ids)
+    assert_sound(client, queue)
+
+
+def test_what_waits_or_was_held_by_the_dead_is_stalled_no_longer_than_the_step(
+    moved: RedisQueue, client: redis.Redis
+) -> None:
+    queue, ledger = moved, Ledger()
+    clock, keys = Clock(client, queue.keys), queue.keys
+    lost, waiting = Job("kind"), Job("kind")
+    clock.advance(HOUR)
+    queue.enqueue(lost)
+    claimed = ClaimRequest("dead", ["kind"], 1, 1, 3, 1)
+    queue.lines.run(lambda: join(register(keys, "dead", 300_000, b"{}", {}), claim(keys, claimed)))
+    queue.enqueue(waiting)
+    clock.advance(-HOUR)
+    with running(queue, {"kind": ledger.note}, poll_interval=0.1, lease=0.6):
+        _run_one(queue, ledger)
+        assert held(client, queue)[b"dead"], "a lease, too, is the server's"
+        assert len(ledger.runs) == 1
+        clock.advance(HOUR)
+        ledger.wait_for([lost.id, waiting.id], 5.0)
+        wait_for_end(queue, lost.id, waiting.id)
+    assert_sound(client, queue)
 
 
 @pytest.mark.parametrize("hours", [-7, 7])
