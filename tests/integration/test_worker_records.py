@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import pytest
 
-from redisjobs import Job, RedisQueue, Status
+from redisjobs import Job, JobExistsError, RedisQueue, Status
 from redisjobs.record import encode_state_body
 from tests.running import Ledger, assert_sound, held, running, wait_for_end
 from tests.waiting import wait_until
@@ -139,5 +139,32 @@ class TestOfANewerRelease:
         done = queue.get(job.id)
         assert done is not None
         assert (done.status, done.payload) == (Status.DONE, b"payload")
+        assert client.hget(queue.keys.jobs, job.id) == record, "carried unchanged"
+        assert_sound(client, queue)
+
+
+class TestOfAnOlderRelease:
+    @pytest.mark.parametrize(
+        ("state", "attempts_before"), [(None, 0), (b"P2:1:", 2)], ids=["new", "bodiless"]
+    )
+    def test_fields_that_it_did_not_have_yet_are_not_missed(
+        self,
+        queue: RedisQueue,
+        client: redis.Redis,
+        job: Job,
+        state: bytes | None,
+        attempts_before: int,
+    ) -> None:
+        record = b"1kind\0\0" + msgpack.packb([b"payload", 1, None, 0])  # without a mark
+        client.hset(queue.keys.jobs, job.id, record)
+        if state is not None:
+            client.hset(queue.keys.state, job.id, state)
+        with pytest.raises(JobExistsError):
+            queue.enqueue(Job("kind", b"payload", id=job.id))
+        assert _run_beside(queue).runs == {job.id: 1}
+        done = queue.get(job.id)
+        assert done is not None
+        assert (done.status, done.payload) == (Status.DONE, b"payload")
+        assert done.attempts_done == attempts_before + 1
         assert client.hget(queue.keys.jobs, job.id) == record, "carried unchanged"
         assert_sound(client, queue)
