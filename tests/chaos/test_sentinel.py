@@ -130,9 +130,31 @@ def pause(fleet: Fleet) -> None:
         os.kill(old.pid, signal.SIGCONT)
 
 
+def by_url(fleet: Fleet, made: Any, *, is_async: bool, **settings: Any) -> Any:
+    """A queue of `made`, a driver or a class of queues."""
+    return made.from_url(fleet.url, "load", **settings)
+
+
+def by_client(fleet: Fleet, made: Any, *, is_async: bool, **settings: Any) -> Any:
+    """As `by_url`, by the user's own client of the Sentinels."""
+    return made(manager_of(fleet, is_async=is_async).master_for(SERVICE), "load", **settings)
+
+
+def manager_of(fleet: Fleet, *, is_async: bool, **settings: Any) -> Any:
+    """redis-py's own object for the Sentinels."""
+    library: Any = redis.asyncio if is_async else redis
+    hosts = [("127.0.0.1", sentinel.port) for sentinel in fleet.sentinels]
+    return library.sentinel.Sentinel(hosts, **settings)
+
+
 class TestUnderLoad:
-    @pytest.mark.parametrize("fault", [kill, demote, pause])
-    def test_what_all_replicas_had_is_kept_and_all_follow(self, fleet: Fleet, fault: Any) -> None:
+    @pytest.mark.parametrize(
+        ("connect", "fault"),
+        [(by_url, kill), (by_url, demote), (by_url, pause), (by_client, kill)],
+    )
+    def test_what_all_replicas_had_is_kept_and_all_follow(
+        self, fleet: Fleet, connect: Any, fault: Any
+    ) -> None:
         """One of two would not do: where the primary is well, the replica that is not promoted
         goes on telling it that it has all.
         """
@@ -140,10 +162,13 @@ class TestUnderLoad:
         with ExitStack() as stack:
             made = [stack.enter_context(drivers.driver(name)) for name in DRIVERS[:2]]
             queues = [
-                driver.from_url(fleet.url, "load", min_replicas=2, min_replicas_timeout=0.1)
+                connect(
+                    fleet, driver, is_async=driver.name != "blocking",
+                    min_replicas=2, min_replicas_timeout=0.1,
+                )
                 for driver in made
-            ]
-            plain = RedisQueue.from_url(fleet.url, "load")
+            ]  # fmt: skip
+            plain = connect(fleet, RedisQueue, is_async=False)
             for _ in range(2):
                 stack.enter_context(running(plain, {"kind": ledger.note}, lease=3, concurrency=4))
             producers = [stack.enter_context(Producer(queue)) for queue in queues]
@@ -212,9 +237,9 @@ class TestCredentials:
         assert queue.stats().kinds["kind"].ready == 1
 
     def test_a_client_of_redis_py_will_do(self, guarded: Fleet, driver: Driver) -> None:
-        library: Any = redis if driver.name == "blocking" else redis.asyncio
-        manager = library.sentinel.Sentinel(
-            [("127.0.0.1", sentinel.port) for sentinel in guarded.sentinels],
+        manager = manager_of(
+            guarded,
+            is_async=driver.name != "blocking",
             sentinel_kwargs={"password": SENTINEL_PASSWORD},
             password=PASSWORD,
         )
