@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from redisjobs.operations.operation import Call, command
+from redisjobs.operations.operation import command
 from tests.stateful.ticking import BEGINNING_US, clock_key
 from tests.stateful.wire import id_of
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from redisjobs.keys import Keys
-    from redisjobs.transport import Line
+    from redisjobs.operations.operation import Call
 
 STATUS_OF_LETTER = {"D": "done", "F": "failed", "X": "panic", "L": "panic", "C": "cancelled"}
 MOST_TOKENS = 3
@@ -88,49 +88,46 @@ class Stored:
         return (f"{status} ",) if status else ("waits ", "held ")
 
 
-_FIXED = {
-    "jobs": "HGETALL", "state": "HGETALL", "losses": "HGETALL", "worker-info": "HGETALL",
-    "totals": "HGETALL", "meta": "HGETALL", "last-chance": "HGETALL", "kinds": "SMEMBERS",
-    "workers": "ZRANGE",
-}  # fmt: skip
-_OF_SOMETHING = {
-    "due": "ZRANGE", "finished": "ZRANGE", "processing": "LRANGE", "bell": "LLEN",
-    "timekeeper": "GET", "request": "GET",
-}  # fmt: skip
+# One call, since it comes after every step. By its digest the server might not know it.
+_LOOK = """
+local reads = {
+  hash = {'HGETALL'}, set = {'SMEMBERS'}, string = {'GET'}, list = {'LRANGE', 0, -1},
+  zset = {'ZRANGE', 0, -1, 'WITHSCORES'},
+}
+local found = {redis.call('GET', KEYS[1])}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local verb, first, last, more = unpack(reads[redis.call('TYPE', key).ok])
+  if more then
+    found[#found + 1] = {key, redis.call(verb, key, first, last, more)}
+  elseif first then
+    found[#found + 1] = {key, redis.call(verb, key, first, last)}
+  else
+    found[#found + 1] = {key, redis.call(verb, key)}
+  end
+end
+return found
+"""
 
 
-def _words(verb: str, key: bytes) -> Call:
-    if verb == "ZRANGE":
-        return command(verb, key, 0, -1, "WITHSCORES")
-    if verb == "LRANGE":
-        return command(verb, key, 0, -1)
-    return command(verb, key)
+def look(keys: Keys) -> Call:
+    """What to ask for: the clock, and all keys with what they hold."""
+    return command("EVAL", _LOOK, 1, clock_key(keys), f"{keys.prefix.decode()}*")
 
 
-def overview(keys: Keys) -> tuple[Call, Call]:
-    """What to ask for first: the clock, and the names of all keys."""
-    return command("GET", clock_key(keys)), command("KEYS", f"{keys.prefix.decode()}*")
-
-
-def read_stored(line: Line, keys: Keys, time: bytes | None, found: Sequence[bytes]) -> Stored:
-    """Reads a queue whole, after an overview of it."""
+def as_stored(keys: Keys, seen: Any) -> Stored:
+    """A queue whole, by the reply to a look."""
+    if isinstance(seen, Exception):
+        raise seen
     prefix = keys.prefix.decode()
-    stored = Stored(int(time or BEGINNING_US))
-    reads: list[tuple[str, Call]] = []
-    for key in sorted(found):
+    stored = Stored(int(seen[0] or BEGINNING_US))
+    for key, value in sorted(seen[1:]):
         name = key.decode().removeprefix(prefix)
-        verb = _FIXED.get(name) or _OF_SOMETHING.get(name.split(":", 1)[0])
-        stored.names.append(name)
-        if verb is None:
-            stored.unknown.append(name)
-        else:
-            reads.append((name, _words(verb, key)))
-    replies = line.exchange(tuple(call for _, call in reads)) if reads else []
-    for (name, _), reply in zip(reads, replies, strict=True):
-        if isinstance(reply, Exception):
-            raise reply
         what, _, more = name.partition(":")
-        _TAKE[what](stored, more, reply)
+        stored.names.append(name)
+        if what in _TAKE:
+            _TAKE[what](stored, more, value)
+        else:
+            stored.unknown.append(name)
     return stored
 
 
@@ -181,7 +178,7 @@ _TAKE: dict[str, Callable[[Stored, str, Any], None]] = {
     "processing": lambda stored, worker, reply: stored.processing.update(
         {worker: [delivery.decode() for delivery in reply]}
     ),
-    "bell": lambda stored, kind, reply: stored.bells.update({kind: reply}),
+    "bell": lambda stored, kind, reply: stored.bells.update({kind: len(reply)}),
     "request": lambda stored, producer, reply: stored.requests.update({producer: reply.decode()}),
     "finished": _take_finished,
     "due": _take_due,

@@ -16,6 +16,8 @@ from tests.stateful.wire import id_of
 from tests.stateful.world import MINUTE_US, SECOND_US, Flight, World
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
 
     from redisjobs.record import EncodedJob
@@ -243,6 +245,39 @@ class Story:
         flight = worker.reap(victim) if isinstance(victim, Lapse) else worker.reap_dead(victim)
         self._go(flight, choose)
 
+    def two_reapers(self, choose: Chooser) -> None:
+        """Two workers take the jobs of a third one back at once."""
+        self.start_worker(choose)
+        leases = self.world.model.leases
+        victims = [one for one in self.workers if one.name in leases and not one.has_left]
+        reapers = [one for one in victims if one.is_alive and one.is_registered]
+        if not victims:
+            return
+        held = self.world.model.processing
+        victim = max(victims, key=lambda one: len(held.get(one.name, ())))
+        reapers = [one for one in reapers if one is not victim][:2]
+        self.world.move_clock_to(self.world.model.time + LEASE_US + SECOND_US)
+        for reaper in reapers:
+            self.world.finish(reaper.beat())
+        flights = [
+            reaper.reap(lapse)
+            for reaper in reapers
+            for lapse in list(reaper.lapses)
+            if lapse.worker == victim.name
+        ]
+        self._take_turns(flights, choose)
+
+    def _take_turns(self, flights: Sequence[Flight], choose: Chooser) -> None:
+        """Goes on with several operations at once. Now and then one is lost, or all are left."""
+        while going := [flight for flight in flights if not flight.is_over]:
+            if choose.happens(5):
+                return
+            flight = choose.one_of(going)
+            if choose.happens(5):
+                self.world.lose(flight, choose)
+            else:
+                self.world.advance(flight)
+
     def stall(self, choose: Chooser) -> None:
         """A worker is silent for longer than its lease, and another one begins to reap it."""
         alive = [worker for worker in self.workers if worker.is_alive and worker.is_registered]
@@ -289,9 +324,16 @@ class Story:
 
     def sweep(self, choose: Chooser) -> None:
         """Finished records past their time are dropped."""
+        self._go(self._begin_sweep(choose), choose)
+
+    def two_sweepers(self, choose: Chooser) -> None:
+        """Two workers sweep at once."""
+        self._take_turns([self._begin_sweep(choose) for _ in range(2)], choose)
+
+    def _begin_sweep(self, choose: Chooser) -> Flight:
         kinds = choose.some_of(KINDS) or KINDS
         operation = sweep(self.world.keys, kinds, choose.one_of((1000, 1, 3)))
-        self._go(self.world.begin(Flight("sweep", operation)), choose)
+        return self.world.begin(Flight("sweep", operation))
 
     def let_time_pass(self, choose: Chooser) -> None:
         """The server's clock goes on, or is set back."""
@@ -336,3 +378,5 @@ ACTIONS = {
     "arrive": 4,
     "forget_scripts": 1,
 }
+# Short stories have what would hardly ever come about in them.
+SHORT_ACTIONS = ACTIONS | {"two_reapers": 6, "two_sweepers": 3}

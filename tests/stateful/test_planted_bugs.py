@@ -13,7 +13,7 @@ from hypothesis import Phase
 
 from tests.planted_edits import STORES_WHAT_IS_NEW, TAKES_BY_ID
 from tests.stateful.model import BrokenError
-from tests.stateful.schedules import run
+from tests.stateful.schedules import run, run_short
 from tests.stateful.test_machine import play
 from tests.stateful.ticking import Edit, TickingLibrary
 from tests.stateful.world import SOUND, Habits
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Most are found within a few hundred steps of any seed; a few take up to 20,000 of some.
 SEEDS = range(1, 7)
 WITHIN_STEPS = 10_000
+WITHIN_STORIES = 500
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,18 @@ def test_schedules_find(bug: Bug, client: redis.Redis, queue_name: str) -> None:
 
     with pytest.raises(BrokenError, match=bug.shows_as):
         run_all()
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [CALLERS[0], ENQUEUE[0], CLAIM[0], SETTLE[0], REAP[0], REAP[1]],
+    ids=lambda bug: bug.name.replace(" ", "-"),
+)
+def test_short_schedules_find(bug: Bug, client: redis.Redis, queue_name: str) -> None:
+    library = TickingLibrary({bug.script: bug.edits})
+    with pytest.raises(BrokenError, match=bug.shows_as) as caught:
+        run_short(client, 1, 0, WITHIN_STORIES, library, bug.habits, name=queue_name)
+    assert "python -m tests.stateful.schedules --seed 1 --short " in str(caught.value)
 
 
 def test_the_machine_finds_a_planted_bug_too(client: redis.Redis, queue_name: str) -> None:

@@ -15,7 +15,7 @@ from tests.stateful.claims import check_timekeeping
 from tests.stateful.compare import check_unchanged, compare
 from tests.stateful.expect import expect
 from tests.stateful.model import BrokenError, Model
-from tests.stateful.stored import Stored, overview, read_stored
+from tests.stateful.stored import Stored, as_stored, look
 from tests.stateful.ticking import BEGINNING_US, TickingLibrary, move_to
 from tests.stateful.wire import AskClaim, AskEnqueue, AskRelease, AskSettle, read_call
 
@@ -35,6 +35,7 @@ HOUR_MS = 3_600_000
 _LIVES_US = {"request": MINUTE_US, "timekeeper": 2 * SECOND_US, "last-chance": MINUTE_US}
 _REFUSALS = (b"exists", b"again", b"kind", b"alive", b"gone", b"no", b"unregistered")
 _TRACE = 60
+TWO_REAPERS, TWO_SWEEPERS = "two reapers of one worker", "two sweepers"
 _WIDTH = 300
 
 
@@ -142,6 +143,7 @@ class World:
         self.ran_to_end: set[str] = set()  # deliveries whose handler ended
         self.trace: deque[tuple[Any, ...]] = deque(maxlen=_TRACE)
         self.steps = 0
+        self.met: set[str] = set()  # of what two were under way at once
         self._scripts_there: set[str | None] = {None}
         # Of keys that expire: their value, and since when.
         self._written: dict[str, tuple[object, int]] = {}
@@ -179,12 +181,12 @@ class World:
         They come in one round trip, unless the server may have to learn the script first.
         """
         if call.script in self._scripts_there:
-            reply, *seen = self.line.exchange((call, *overview(self.keys)))
+            reply, seen = self.line.exchange((call, look(self.keys)))
         else:
             (reply,) = self.line.exchange((call,))
-            seen = [*self.line.exchange(overview(self.keys))]
+            (seen,) = self.line.exchange((look(self.keys),))
             self._scripts_there.add(call.script)
-        self.stored = read_stored(self.line, self.keys, *seen)
+        self.stored = as_stored(self.keys, seen)
         return reply
 
     def _check(self, asked: Asked, reply: Any, before: Stored) -> None:
@@ -221,8 +223,19 @@ class World:
     def begin(self, flight: Flight) -> Flight:
         """Sets an operation on its way."""
         if not flight.is_over:
+            self._note_meetings(flight)
             self.flights.append(flight)
         return flight
+
+    def _note_meetings(self, flight: Flight) -> None:
+        if flight.label == "sweep":
+            if any(other.label == "sweep" for other in self.flights):
+                self.met.add(TWO_SWEEPERS)
+        elif flight.label.startswith("reap of "):
+            victim, _, reaper = flight.label.partition(" by ")
+            begun = [other.label.partition(" by ") for other in self.flights]
+            if any(what == victim and by != reaper for what, _, by in begun):
+                self.met.add(TWO_REAPERS)
 
     def advance(self, flight: Flight) -> None:
         """Carries out the next call of an operation."""
@@ -300,7 +313,8 @@ class World:
                 del self.model.requests[more]
             elif what == "last-chance":
                 self.model.marks.clear()
-        self.stored = read_stored(self.line, self.keys, *self.line.exchange(overview(self.keys)))
+        (seen,) = self.line.exchange((look(self.keys),))
+        self.stored = as_stored(self.keys, seen)
 
     def forget_scripts(self) -> None:
         """SCRIPT FLUSH: the server knows no script any more."""
