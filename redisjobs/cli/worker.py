@@ -45,7 +45,7 @@ _AS_THE_WORKER_SAYS = "as the worker says"
 
 def _target(_: click.Context, __: click.Parameter, value: str) -> str:
     module, colon, name = value.partition(":")
-    if not (module and colon and name):
+    if not (module and colon and name) or module.startswith("-"):
         raise click.BadParameter(f"{value!r} should look like MODULE:WORKER, e.g. shop.jobs:worker")
     return value
 

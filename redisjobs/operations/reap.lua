@@ -22,11 +22,15 @@ if judged ~= '' and tonumber(lease) ~= 0 and lease ~= judged then
   return {'alive'}
 end
 
--- Read backwards, so that what does not fit in one call is what came first.
-local ids = {}
+-- Read backwards, so that what does not fit in one call is what came first. What is no delivery (a human hand's) goes, too.
+local ids, entries = {}, {}
 local tail = redis.call('LRANGE', PROCESSING, -math.min(most, VALUES), -1)
 for index = #tail, 1, -1 do
-  ids[#ids + 1] = string.match(tail[index], '^%d+:(.*)$')
+  local id = string.match(tail[index], '^%d+:(.*)$')
+  if id then
+    ids[#ids + 1] = id
+    entries[#ids] = #tail - index + 1
+  end
 end
 local groups, read, unknown = {}, 0, {}
 if #ids > 0 then
@@ -37,7 +41,8 @@ if #unknown > 0 then
 end
 
 allow_writes(WORKERS)
-redis.call('LTRIM', PROCESSING, 0, -(read + 1))
+local through = read < #ids and (entries[read] or 0) or #tail
+redis.call('LTRIM', PROCESSING, 0, -(through + 1))
 redis.call('ZADD', WORKERS, 0, worker)
 
 local time, keeps = now(), retention(META)

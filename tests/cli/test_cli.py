@@ -168,9 +168,9 @@ def test_what_cannot_be_worked_with_is_told_in_a_sentence(arguments: list[str], 
     assert "cret" not in result.output
 
 
-@pytest.mark.parametrize("target", ["shop", ":worker", "shop:"])
+@pytest.mark.parametrize("target", ["shop", ":worker", "shop:", "--shop:worker", "-h:y"])
 def test_a_worker_needs_a_target_of_the_right_form(target: str) -> None:
-    result = run("worker", target)
+    result = run("worker", "--", target)
     assert result.exit_code == 2
     assert f"{target!r} should look like MODULE:WORKER, e.g. shop.jobs:worker" in result.output
 

@@ -32,6 +32,28 @@ def lapse_of(bench: Bench, worker: str = "w") -> str:
     return lapsed_at
 
 
+@pytest.mark.parametrize("place", ["head", "tail", "both", "alone"])
+@pytest.mark.parametrize("chunk", [2, 500])
+def test_what_is_no_delivery_does_not_hold_the_reaper_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str, chunk: int
+) -> None:
+    """A human hand can have put it into the list. The jobs beside it lose their worker once."""
+    monkeypatch.setattr("redisjobs.operations.giving_back.CHUNK", chunk)
+    ids = bench.enqueue(number=5) if place != "alone" else []
+    bench.take()
+    processing = bench.keys.processing("w")
+    for junk in ("junk", "", "12", ":"):
+        if place != "tail":
+            bench.client.lpush(processing.decode(), junk)
+        if place != "head":
+            bench.client.rpush(processing.decode(), junk)
+    assert bench.reap(judged=lapse_of(bench)) == Reaped(len(ids), [])
+    assert bench.waiting() == ids
+    assert not bench.client.exists(processing)
+    for id in ids:
+        assert bench.client.hget(bench.keys.losses.decode(), id) == b"1"
+
+
 class TestWhoIsReaped:
     def test_a_worker_whose_lease_is_the_judged_one(self, bench: Bench) -> None:
         ids = bench.enqueue(number=3)
