@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 # How many connections one event loop has open for calls; more calls at once wait for one of them.
 MOST_LINES = 64
+# What parents of this process had when they forked.
+_of_parents: list[object] = []
 
 
 class _OfLoop:
@@ -57,6 +59,9 @@ class AsyncLines:
 
     def _of_this_loop(self) -> _OfLoop:
         if self._generation != generation():
+            # Not dropped: to close them would take them out of the parent's loop, which shares its
+            # list of what to wait for with this process.
+            _of_parents.append(self._of_loops)
             self._generation, self._of_loops = generation(), {}
         loop = asyncio.get_running_loop()
         mine = self._of_loops.get(loop)
