@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from redisjobs.errors import RedisJobsError
 from redisjobs.keys import Keys
 from redisjobs.operations import claim, giving_back, settle
-from redisjobs.transport import Lines, drive
+from redisjobs.operations.operation import command
+from redisjobs.transport import Lines
 from tests.stateful.claims import check_timekeeping
 from tests.stateful.compare import check_unchanged, compare
 from tests.stateful.expect import expect
@@ -276,7 +277,6 @@ class World:
 
     def move_clock_to(self, time: int) -> None:
         """Moves the server's clock. Keys whose time is over expire."""
-        drive(move_to(self.keys, time), self.line)
         self.model.time = time
         self.note("CLOCK", time)
         # Whoever repeats a call gives up long before its number is forgotten.
@@ -286,7 +286,11 @@ class World:
             if late.sent_at > time - MINUTE_US // 2
             or not any(call.script == "enqueue" for call in late.calls)
         ]
-        self._expire()
+        moved, *_, seen = self.line.exchange(
+            (*next(move_to(self.keys, time)), *self._expire(), look(self.keys))
+        )
+        assert moved == b"OK", moved
+        self.stored = as_stored(self.keys, seen)
 
     def _note_ages(self) -> None:
         stored = self.stored
@@ -302,19 +306,17 @@ class World:
                 written[name] = (value, since)
         self._written = written
 
-    def _expire(self) -> None:
+    def _expire(self) -> Iterator[Call]:
         for name, (_, since) in list(self._written.items()):
             what, _, more = name.partition(":")
             if self.model.time - since < _LIVES_US[what]:
                 continue
-            self.client.delete(self.keys.prefix + name.encode())
+            yield command("DEL", self.keys.prefix + name.encode())
             del self._written[name]
             if what == "request":
                 del self.model.requests[more]
             elif what == "last-chance":
                 self.model.marks.clear()
-        (seen,) = self.line.exchange((look(self.keys),))
-        self.stored = as_stored(self.keys, seen)
 
     def forget_scripts(self) -> None:
         """SCRIPT FLUSH: the server knows no script any more."""
