@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ACTIONS_IN_A_STORY = 400
 # Short stories: what a few actions can break shows in many of them rather than in a long one.
-SHORTEST, LONGEST = 12, 40
+SHORTEST, LONGEST = 12, 20
 
 
 @dataclass(frozen=True)
