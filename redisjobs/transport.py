@@ -41,7 +41,7 @@ class Line:
         self._library = library
         self._timeout_s = timeout_s
         self._connection: Any = None
-        self._awaited = False  # whether replies are that were asked for by themselves
+        self._awaited = False  # whether `prepare` sent what is not answered yet
 
     @property
     def is_open(self) -> bool:
