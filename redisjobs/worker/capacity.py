@@ -13,6 +13,10 @@ WINDOW_S = 0.1
 FORGOTTEN_AFTER_S = 10.0
 MOST_AHEAD = 2000
 MOST_A_CLAIM = 1000
+# A claim of more than this is for half of the line: while handlers run the one half, Redis hands
+# out the other. In one piece, handlers and Redis would wait for each other in turn: a thread that
+# runs short handlers keeps the interpreter for 5 ms, and by then the line is empty.
+_SMALL = 200
 _SHORTEST_S = 1e-6
 _NOTHING = (0, 0.0)
 
@@ -114,13 +118,13 @@ class Capacity:
     """Says how much room there is, from what is held and the pace."""
 
     def __init__(self, concurrency: int, prefetch: int | Literal["auto"]) -> None:
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._prefetch = prefetch
 
     def _line_of(self, kind: str, pace: Pace) -> int:
         """How many may wait in this process for a slot, if the last of them is of this kind."""
         if self._prefetch == "auto":
-            by_pace = int(pace.alone(kind, self._concurrency) * AHEAD_S)
+            by_pace = int(pace.alone(kind, self.concurrency) * AHEAD_S)
             return min(MOST_AHEAD, by_pace, pace.runs)
         return self._prefetch if pace.runs_of(kind) else 0
 
@@ -132,9 +136,10 @@ class Capacity:
             waiting: how many of these wait for one.
             kinds: the first one is the one whose turn it is.
         """
-        free = max(0, self._concurrency - occupied)
+        free = max(0, self.concurrency - occupied)
         lines = [self._line_of(kind, pace) for kind in kinds]
-        beyond = max(lines, default=0) - waiting
+        longest = max(lines, default=0)
+        beyond = longest - waiting
         if beyond <= 0:
             limit = min(free, MOST_A_CLAIM)
             return Room(limit, limit, [0] * len(kinds))
@@ -146,12 +151,12 @@ class Capacity:
         # While short jobs keep the line filled no slot is ever free. So the first kind in turn gets
         # one place in the line at any pace: what it waits for is short.
         ahead[0] = max(1, ahead[0])
-        limit = min(free + min(sum(ahead), beyond), MOST_A_CLAIM)
+        most = min(MOST_A_CLAIM, max(_SMALL, longest // 2))
+        limit = min(free + min(sum(ahead), beyond), most)
         return Room(limit, min(free, limit), ahead)
 
     def low_water(self, pace: Pace) -> int:
         """With this few deliveries waiting it is time to claim again, so that the slots do not run
-        dry meanwhile: two thirds, so that the claim after the next may begin before the jobs of the
-        next are unpacked.
+        dry meanwhile: half, so that while the one half is run Redis hands out the other.
         """
-        return max((self._line_of(kind, pace) for kind in pace.kinds), default=0) * 2 // 3
+        return max((self._line_of(kind, pace) for kind in pace.kinds), default=0) // 2

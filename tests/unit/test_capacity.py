@@ -152,6 +152,16 @@ class TestRoom:
         room = Capacity(10, "auto").room(10, 0, ["email", "report"], pace)
         assert (room.limit, list(room.ahead)) == (200, [200, 3])
 
+    def test_a_great_claim_is_half_of_the_line(self) -> None:
+        """So that Redis hands out one half while the other is run: the next claim begins at once,
+        since half of the line is no more than the low-water mark.
+        """
+        capacity, pace = Capacity(10, "auto"), _pace(email=40_000)
+        first = capacity.room(10, 0, ["email"], pace)
+        assert first.limit == 400 == capacity.low_water(pace)
+        assert capacity.room(410, 400, ["email"], pace).limit == 400
+        assert capacity.room(810, 800, ["email"], pace).limit == 0
+
     def test_of_a_new_kind_it_doubles_from_claim_to_claim(self) -> None:
         """Two hundred jobs that come due in one instant are not claimed ten at a time."""
         capacity, pace, claims = Capacity(10, "auto"), Pace(0.0), list[int]()
@@ -203,15 +213,15 @@ class TestRoom:
 
 
 class TestLowWater:
-    def test_is_two_thirds_of_what_may_wait(self) -> None:
-        assert Capacity(10, "auto").low_water(_pace(email=1500)) == 20
+    def test_is_half_of_what_may_wait(self) -> None:
+        assert Capacity(10, "auto").low_water(_pace(email=1500)) == 15
 
     @pytest.mark.parametrize(("prefetch", "mark"), [("auto", 0), (0, 0), (8, 0)])
     def test_is_0_where_no_pace_is_known(self, prefetch: int | Literal["auto"], mark: int) -> None:
         assert Capacity(10, prefetch).low_water(_pace()) == mark
 
     def test_of_a_fixed_prefetch_is_as_much_of_it_however_many_kinds(self) -> None:
-        assert Capacity(10, 9).low_water(_pace(a=10, b=10, c=10)) == 6
+        assert Capacity(10, 9).low_water(_pace(a=10, b=10, c=10)) == 4
 
 
 @given(
