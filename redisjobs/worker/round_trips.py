@@ -101,7 +101,7 @@ class RoundTrips:
 
     def exchange(self, *, listening: bool) -> bool:
         """Hears what came of the round trip under way, and begins the next, which settles and
-        claims. False: there was none, and there is nothing to say.
+        claims. False: nothing is to be done until something happens.
 
         The next one begins before the jobs that came are unpacked, so that Redis works meanwhile.
 
@@ -114,13 +114,21 @@ class RoundTrips:
         # Suspects are looked at first: what may be claimed beside them depends on them.
         if claimed is None or claimed.losses or claimed.alone or self._is_quick(claimed):
             self._take(claimed)
-            if claimed is not None and claimed.ids:
-                time.sleep(_LET_BEGIN_S)
-            return self._begin(coming=0) or under_way
+            if claimed is None or not claimed.ids:
+                return self._begin(coming=0) or under_way
+            time.sleep(_LET_BEGIN_S)
+            return self._begin(coming=0) or self._has_news
+        began = False
         try:
-            return self._begin(coming=len(claimed.ids)) or under_way
+            began = self._begin(coming=len(claimed.ids))
         finally:
             self._take(claimed)
+        return began or self._has_news
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether something is to be said that was not known when jobs were just handed out."""
+        return bool(self._around.crew.ended) or self._held.has_unsettled
 
     def _is_quick(self, claimed: Claimed) -> bool:
         """Whether what came is unpacked sooner than another round trip begins, and nothing waits
@@ -242,15 +250,27 @@ class RoundTrips:
         lease_holds = time.monotonic() < self._around.life.current.lease_ends
         if self.closed or not kinds or not lease_holds or self._held.runs_alone:
             return Room(0, 0, ())
-        crew = self._around.crew
-        occupied = self._held.open_count + len(self._standing.ghosts) + coming
-        waiting = crew.waiting + coming
-        room = self._capacity.room(occupied, waiting, kinds, self.pace)
-        if room.free == 0 and waiting > crew.low_water:
+        if self._has_enough(coming):
             return Room(0, 0, ())
+        room = self._capacity.room(
+            self._occupied + coming, self._around.crew.waiting + coming, kinds, self.pace
+        )
         if self._agenda.stopped or self._agenda.emptying is not None:
             return Room(room.free, room.free, [0] * len(kinds))
         return room
+
+    @property
+    def _occupied(self) -> int:
+        """How many have a slot or wait for one, and runs that were lost and are not over."""
+        return self._held.open_count + len(self._standing.ghosts)
+
+    def _has_enough(self, coming: int) -> bool:
+        """Whether no slot is free and so many wait for one that it is not time to claim."""
+        crew = self._around.crew
+        return (
+            crew.waiting + coming > crew.low_water
+            and self._occupied + coming >= self._capacity.concurrency
+        )
 
     def _claim_request(self, now: float, coming: int, *, along: bool) -> _Asking | None:
         """What to ask for, if it is time, or along with a settle, which makes it cheap."""
@@ -265,6 +285,8 @@ class RoundTrips:
     def _asking(self, now: float, coming: int) -> _Asking | None:
         """What to ask for, if there is room."""
         around, agenda = self._around, self._agenda
+        if self._has_enough(coming) and not agenda.token_in_hand:
+            return None
         turn = self.turns.ask(
             around.handlers.kinds,
             now,
