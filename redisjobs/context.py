@@ -43,6 +43,10 @@ class Context:
         "_adapter", "_base_logger", "_callback", "_cancel_reason", "_event",
         "attempt", "job_id", "job_kind", "losses", "queue_name", "token", "worker_id",
     )  # fmt: skip
+    _adapter: JobLogger | None
+    _callback: Callable[[], object] | None
+    _cancel_reason: CancelReason | None
+    _event: threading.Event | None
 
     def __init__(
         self,
@@ -63,10 +67,7 @@ class Context:
         self.losses = losses
         self.token = token
         self._base_logger = base_logger
-        self._adapter: JobLogger | None = None
-        self._cancel_reason: CancelReason | None = None
-        self._event: threading.Event | None = None
-        self._callback: Callable[[], object] | None = None
+        self._adapter = self._cancel_reason = self._event = self._callback = None
 
     @classmethod
     def background(

@@ -16,6 +16,7 @@ from redisjobs.states import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_new = object.__new__
 
 
 class Job:
@@ -124,7 +125,7 @@ class Job:
     @classmethod
     def _waiting(cls, id: str, kind: str, payload: bytes, run_at_us: int, created_us: int) -> Job:
         """As `_restore`, a job that was never run."""
-        job = cls.__new__(cls)
+        job = _new(cls)
         job.id = id
         job.kind = kind
         job.payload = payload

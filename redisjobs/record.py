@@ -139,27 +139,34 @@ def _head_of(kind: str) -> bytes:
     return b"%b%b\0\0" % (FORMAT, kind.encode())
 
 
-def fresh_job(id: str, kind: str, raw: bytes) -> Job | None:
-    """The job of a record without progress. None: it is of another form, which `decode_record`
-    reads, or says why it cannot be read.
+def reader_of_fresh(kind: str) -> Callable[[str, bytes], Job | None]:
+    """What makes a job of an id and a record of this kind, where the job has no progress yet. None:
+    the record is of another form, which `decode_record` reads, or says why it cannot be read.
 
-    One is made for each job that a worker runs: a third of the worker's cost.
+    It is called for each job that a worker runs, and was a third of the worker's cost.
     """
     head = _head_of(kind)
-    if not raw.startswith(head):
-        return None
-    try:
-        body = unpackb(raw[len(head) :])
-        payload, created_us, run_at_us, delay_us = body[0], body[1], body[2], body[3]
-    except Exception:  # noqa: BLE001 - whatever hostile bytes raise: decode_record says it
-        return None
-    if type(payload) is not bytes or type(created_us) is not int or type(delay_us) is not int:
-        return None
-    if run_at_us is None:
-        run_at_us = created_us + delay_us
-    elif type(run_at_us) is not int:
-        return None
-    return Job._waiting(id, kind, payload, run_at_us, created_us)
+    body_begins, waiting = len(head), Job._waiting
+
+    def read(id: str, raw: bytes) -> Job | None:
+        try:
+            payload, created_us, run_at_us, delay_us, _ = unpackb(raw[body_begins:])
+        except Exception:  # noqa: BLE001 - whatever hostile bytes raise: decode_record says it
+            return None
+        if (
+            type(payload) is not bytes
+            or type(created_us) is not int
+            or type(delay_us) is not int
+            or not raw.startswith(head)
+        ):
+            return None
+        if run_at_us is None:
+            run_at_us = created_us + delay_us
+        elif type(run_at_us) is not int:
+            return None
+        return waiting(id, kind, payload, run_at_us, created_us)
+
+    return read
 
 
 def encode_state_body(

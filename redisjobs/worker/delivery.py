@@ -27,6 +27,11 @@ class Delivery:
         "alone", "attempts_done", "cancelled", "context", "fn", "id", "is_async", "job", "kind",
         "last_error", "losses", "name", "outcome", "seconds", "started_at", "task", "token",
     )  # fmt: skip
+    cancelled: CancelReason | None
+    context: Context | None
+    outcome: Outcome | None
+    started_at: float | None
+    task: Any
 
     def __init__(
         self,
@@ -36,11 +41,12 @@ class Delivery:
         is_async: bool,
         losses: int = 0,
         alone: bool = False,
+        name: str = "",
     ) -> None:
         self.token = token
         self.id = id = job.id
         self.kind = job.kind
-        self.name = f"{token}:{id}"
+        self.name = name or f"{token}:{id}"
         self.job = job
         self.fn = fn
         self.is_async = is_async
@@ -49,12 +55,8 @@ class Delivery:
         self.attempts_done = job.attempts_done
         self.last_error = job.last_error
         self.alone = alone
-        self.context: Context | None = None
-        self.task: Any = None
-        self.started_at: float | None = None
         self.seconds = 0.0
-        self.outcome: Outcome | None = None
-        self.cancelled: CancelReason | None = None
+        self.context = self.task = self.started_at = self.outcome = self.cancelled = None
 
     def __repr__(self) -> str:
         return f"<Delivery {self.name} ({self.kind})>"

@@ -72,9 +72,10 @@ class Held:
 
     def ended(self, delivery: Delivery, settlement: Settlement) -> bool:
         """Its handler ended. False: it was lost meanwhile, and nothing is to be settled."""
-        if not self._close(delivery.name):
+        name = delivery.name
+        if not self._close(name):
             return False
-        self._unsettled[delivery.name] = settlement
+        self._unsettled[name] = settlement
         return True
 
     def give_back(self, delivery: Delivery) -> bool:
@@ -101,8 +102,9 @@ class Held:
 
     def settled(self, settlements: Iterable[Settlement]) -> None:
         """Redis answered: these are recorded, or refused for good."""
+        pop = self._unsettled.pop
         for settlement in settlements:
-            self._unsettled.pop(settlement.delivery, None)
+            pop(settlement.delivery, None)
 
     def released(self, names: Iterable[str]) -> None:
         """Redis answered: these are given back."""

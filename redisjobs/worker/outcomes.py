@@ -13,8 +13,8 @@ from redisjobs.context import Context
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
 from redisjobs.operations.claim import Claim, Claimed, job_of
-from redisjobs.operations.settle import Settlement, unreadable
-from redisjobs.record import encode_state_body, fresh_job
+from redisjobs.operations.settle import Settlement, plainly_done, unreadable
+from redisjobs.record import encode_state_body, reader_of_fresh
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
 from redisjobs.worker.delivery import Delivery
@@ -40,12 +40,15 @@ class Clerk:
 
     def deliveries(self, claimed: Claimed) -> tuple[list[Delivery], list[tuple[Claim, Exception]]]:
         """What a claim handed out; and those jobs that cannot be read, with the reason."""
-        token, alone = claimed.token, claimed.alone
+        token, alone, prefix = claimed.token, claimed.alone, f"{claimed.token}:"
         deliveries, unreadable = list[Delivery](), list[tuple[Claim, Exception]]()
-        handlers = {kind: self._handlers.get(kind) for kind in claimed.kinds}
+        readers = {
+            kind: (reader_of_fresh(kind), self._handlers.get(kind)) for kind in claimed.kinds
+        }
         for row in claimed.rows():
             id, kind, record, state, losses = row
-            job = None if state else fresh_job(id, kind, record)
+            read, handler = readers[kind]
+            job = None if state else read(id, record)
             if job is None:
                 claim = Claim(*row)
                 try:
@@ -53,9 +56,8 @@ class Clerk:
                 except (InvalidJobError, IncompatibleQueueError) as err:
                     unreadable.append((claim, err))
                     continue
-            handler = handlers[kind]
             assert handler is not None  # only kinds with one are claimed, and none is taken away
-            deliveries.append(Delivery(token, job, handler.fn, handler.is_async, losses, alone))
+            deliveries.append(Delivery(token, job, *handler, losses, alone, prefix + id))
         return deliveries, unreadable
 
     def unreadable(self, token: int, claim: Claim, err: Exception) -> tuple[Delivery, Settlement]:
@@ -77,7 +79,7 @@ class Clerk:
         assert status is not None  # what is given back is not settled
         attempts = delivery.attempts_done + 1
         if status is Status.DONE and not keeps_done:
-            return Settlement(delivery.name, delivery.kind, b"D", attempts, 0, b"")
+            return plainly_done(delivery.name, delivery.kind, attempts)
         started_us = _wall_us(delivery.started_at or 0.0)
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
