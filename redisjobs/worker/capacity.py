@@ -13,9 +13,9 @@ WINDOW_S = 0.1
 FORGOTTEN_AFTER_S = 10.0
 MOST_AHEAD = 2000
 MOST_A_CLAIM = 1000
-# A claim of more than this is for half of the line: while handlers run the one half, Redis hands
-# out the other. In one piece, handlers and Redis would wait for each other in turn: a thread that
-# runs short handlers keeps the interpreter for 5 ms, and by then the line is empty.
+# A claim of more than this, or than there are free slots, is for half of the line: while handlers
+# run the one half, Redis hands out the other. In one piece, they would wait for each other in turn:
+# a thread that runs short handlers keeps the interpreter for 5 ms, and by then the line is empty.
 _SMALL = 200
 _SHORTEST_S = 1e-6
 _NOTHING = (0, 0.0)
@@ -151,7 +151,7 @@ class Capacity:
         # While short jobs keep the line filled no slot is ever free. So the first kind in turn gets
         # one place in the line at any pace: what it waits for is short.
         ahead[0] = max(1, ahead[0])
-        most = min(MOST_A_CLAIM, max(_SMALL, longest // 2))
+        most = min(MOST_A_CLAIM, max(free, _SMALL, longest // 2))
         limit = min(free + min(sum(ahead), beyond), most)
         return Room(limit, min(free, limit), ahead)
 

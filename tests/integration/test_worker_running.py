@@ -403,7 +403,7 @@ def test_the_next_round_trip_is_under_way_while_jobs_are_unpacked(
     """Or Redis and the worker would wait for each other."""
     seen: list[bool] = []
     deliveries = Clerk.deliveries
-    worker = Worker(queue, {"kind": lambda ctx, job: None}, concurrency=1)
+    worker = Worker(queue, {"kind": lambda ctx, job: None}, concurrency=200)
 
     def noting(clerk: Clerk, claimed: Claimed) -> Any:
         engine = worker._engine

@@ -162,6 +162,10 @@ class TestRoom:
         assert capacity.room(410, 400, ["email"], pace).limit == 400
         assert capacity.room(810, 800, ["email"], pace).limit == 0
 
+    def test_free_slots_are_filled_at_once(self) -> None:
+        room = Capacity(900, "auto").room(0, 0, ["email"], _pace(email=1000))
+        assert (room.limit, room.free) == (900, 900)
+
     def test_of_a_new_kind_it_doubles_from_claim_to_claim(self) -> None:
         """Two hundred jobs that come due in one instant are not claimed ten at a time."""
         capacity, pace, claims = Capacity(10, "auto"), Pace(0.0), list[int]()
