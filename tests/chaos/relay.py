@@ -60,7 +60,8 @@ class Relay:
 
     def down(self) -> None:
         """Ends all connections, and each new one at once."""
-        self._is_down = True
+        with self._lock:
+            self._is_down = True
         self.end_all()
 
     def end_all(self) -> None:
@@ -100,10 +101,12 @@ class Relay:
                 return
             server = socket.socket(socket.AF_UNIX)
             try:
-                if self._is_down:
-                    self.refused += 1
-                    raise ConnectionRefusedError
                 server.connect(str(self._server_socket))
+                with self._lock:  # or one that comes right now would be neither refused nor ended
+                    if self._is_down:
+                        self.refused += 1
+                        raise ConnectionRefusedError
+                    self._links.add((client, server))
             except OSError:
                 client.close()
                 server.close()
@@ -112,8 +115,6 @@ class Relay:
             self._begin(client, server)
 
     def _begin(self, client: socket.socket, server: socket.socket) -> None:
-        with self._lock:
-            self._links.add((client, server))
         ways = [
             threading.Thread(target=self._carry, args=way, daemon=True)
             for way in ((client, server, False), (server, client, True))
