@@ -112,6 +112,7 @@ _WORK = [
     for work in ("1 ms CPU", "5 ms wait", "mix")
     for how in ("sync", "async")
 ]
+_FLOORS = [f"floor: bare {what}, 5 ms wait" for what in ("threads", "tasks")]
 
 TARGETS = (
     Target(
@@ -145,7 +146,7 @@ TARGETS = (
     ),
     Target(
         "overhead of a job, worker CPU", "≤ 50 µs",
-        _spread(_WORK, "work", "overhead_us", 0),
+        _spread([*_WORK, *_FLOORS], "work", "overhead_us", 0),
     ),
     Target(
         "Redis CPU of a job, whole life", "≤ 6 µs and ≤ 3 x plain pipelined commands",

@@ -1,5 +1,6 @@
 """Handlers that do something: 1 ms of computing, 5 ms of waiting, one of the former to four of the
-latter. What the queue adds to each job, in worker CPU.
+latter. What the queue adds to each job, in worker CPU, and the floor: the same handlers on as many
+bare threads or tasks.
 
     python -m benchmarks.work [--runs 5] [--jobs 4000] [--json FILE] [--plot FILE]
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from benchmarks.bare_slots import measured
 from benchmarks.contender import Ours
 from benchmarks.drain import drain
 from benchmarks.plots import Plot
@@ -51,7 +53,21 @@ def run(options: Options) -> Run:
                 row = f"redisjobs, {name}, {flavour}, processes: {processes}"
                 if options.wants(row):
                     rows[row] = _row(options, work, suffix, processes)
+            floor = f"floor: bare {'tasks' if suffix else 'threads'}, {name}"
+            if options.wants(floor):
+                rows[floor] = _floor(options, work, suffix)
     return rows
+
+
+def _floor(options: Options, work: Work, suffix: str) -> dict[str, float]:
+    bare = measured(work.handler + suffix, options.jobs, CONCURRENCY)
+    per_s = bare.calls / bare.seconds
+    return {
+        "jobs_per_s": per_s,
+        "overhead_us": (bare.cpu_s / bare.calls - work.cpu_s) * 1e6,
+        "of_ideal": per_s / _ideal_per_s(work, 1),
+        "worker_cores": bare.cpu_s / bare.seconds,
+    }
 
 
 def _row(options: Options, work: Work, suffix: str, processes: int) -> dict[str, float]:

@@ -56,6 +56,13 @@ def test_work_compares_with_what_slots_and_gil_permit() -> None:
     assert {"overhead_us", "of_ideal"} <= set(rows["redisjobs, mix, async, processes: 1"])
 
 
+def test_the_floor_of_work_is_its_handlers_without_a_queue() -> None:
+    rows = rows_of(work.BENCHMARK, "floor: bare threads, 5 ms", "floor: bare tasks, 1 ms")
+    assert 0 < rows["floor: bare threads, 5 ms wait"]["of_ideal"] <= 1
+    # 1 ms of each thread's time is 1 ms of the process's.
+    assert rows["floor: bare tasks, 1 ms CPU"]["worker_cores"] <= 1.05
+
+
 def test_latency_measures_every_job() -> None:
     rows = rows_of(latency.BENCHMARK, jobs=5)
     assert set(rows) == {*latency.ROWS, "floor: push and blocking pop"}
