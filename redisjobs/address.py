@@ -5,7 +5,6 @@ and what its errors mean.
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 
-from redisjobs.connections import Connections
+from redisjobs.connections import Connections, trouble_of_tls
 from redisjobs.errors import ConfigurationError, RedisJobsError
 from redisjobs.patience import LineError
 from redisjobs.sentinel import NoPrimaryError, Sentinels
@@ -145,10 +144,10 @@ class Address:
             awaits_failover=self._sentinels is not None,
         )
 
-    def not_opened(self, err: Exception) -> RedisJobsError:
+    def not_opened(self, err: Exception, handled: BaseException | None) -> RedisJobsError:
         """The error of a connection that was not made: one that another try may mend, or where the
         server answered with an error, or one of both sides does not accept the other's TLS, one
-        that only a person can.
+        that only a person can. `handled`: what was being handled when connecting began.
         """
         reason = _without_secrets(str(err))
         if isinstance(err, AuthenticationError | ResponseError):
@@ -158,7 +157,7 @@ class Address:
                 f"what listens at {self.name} does not speak as Redis does ({reason}): if it is a"
                 " Redis that wants TLS, its URL begins with rediss://"
             )
-        if trouble := _trouble_of_tls(err):
+        if trouble := trouble_of_tls(err, handled):
             return ConfigurationError(
                 f"Redis at {self.name}: no TLS connection ({trouble}): look at ssl_ca_certs and"
                 " the certificates; for a Redis without TLS the URL begins with redis://"
@@ -166,18 +165,6 @@ class Address:
         if isinstance(err, redis.TimeoutError) and self._connections.is_tls:
             err = redis.TimeoutError("no TLS connection in time; does it speak TLS?")
         return self.unavailable(err, sent=False)
-
-
-def _trouble_of_tls(err: BaseException | None) -> str:
-    """Why the two sides do not agree on TLS; nothing, if the connection just ended or is no TLS
-    connection: a server that restarts looks so.
-    """
-    while err is not None:
-        if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
-            verdict = getattr(err, "verify_message", "")
-            return verdict or (err.reason or "").lower().replace("_", " ")
-        err = err.__cause__ or err.__context__
-    return ""
 
 
 def _wrong_client(client: object, *, is_async: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ class AsyncLine:
             ConfigurationError: it refuses the credentials, or is too old.
         """
         if self._connection is None:
+            handled = sys.exception()
             with _cancellation_heeded():
                 connection = await self._address.async_connection(self.timeout_s)
             try:
@@ -50,7 +52,7 @@ class AsyncLine:
                     await self._check_server(connection)
             except (redis.RedisError, OSError) as err:
                 _close(connection)
-                raise self._address.not_opened(err) from None
+                raise self._address.not_opened(err, handled) from None
             except RedisJobsError:
                 _close(connection)
                 raise

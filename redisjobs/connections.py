@@ -4,6 +4,7 @@ where it is an asyncio client, asyncio ones too.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import redis
@@ -34,7 +35,12 @@ HANDSHAKE_S = 3.0
 
 
 class _TlsConnection(redis.SSLConnection):
-    """redis-py waits for the handshake as long as for any reply."""
+    """redis-py waits for the handshake as long as for any reply.
+
+    And it sends without having looked. With TLS 1.3 a server that wants a certificate of this side
+    refuses what it got only after the handshake, and hangs up: then the first command cannot be
+    sent, and why is there to be read.
+    """
 
     def _wrap_socket_with_ssl(self, sock: Any) -> Any:
         if self.socket_timeout is not None:
@@ -42,6 +48,44 @@ class _TlsConnection(redis.SSLConnection):
         wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
         wrapped.settimeout(self.socket_timeout)
         return wrapped
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        sock: Any = self._sock
+        if sock is None:
+            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+            return
+        try:
+            for part in [command] if isinstance(command, str | bytes) else command:
+                sock.sendall(part)
+        except TimeoutError:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.TimeoutError("Timeout writing to socket") from None
+        except OSError as err:
+            said = _last_words(sock)
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise _unsent(said or err) from (said or err)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
+
+
+def _unsent(why: Exception) -> redis.ConnectionError:
+    return redis.ConnectionError(f"Error while writing to socket: {why}")
+
+
+def _last_words(sock: Any) -> ssl.SSLError | None:
+    """Why the other side ended a TLS connection, if it said so."""
+    try:
+        sock.settimeout(0)
+        while sock.recv(65536):
+            pass
+    except ssl.SSLWantReadError:
+        return None
+    except ssl.SSLError as err:
+        return err
+    except OSError:
+        return None
+    return None
 
 
 # What stands for redis-py's own. A connection of a Sentinel's pool asks that pool where the primary
@@ -129,3 +173,18 @@ class Connections:
 
 def _time_limits(timeout_s: float) -> dict[str, float]:
     return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+
+
+def trouble_of_tls(err: BaseException | None, handled: BaseException | None) -> str:
+    """Why the two sides do not agree on TLS; nothing, if the connection just ended or is no TLS
+    connection: a server that restarts looks so.
+
+    Args:
+        handled: what was being handled when connecting began. Python hangs that on behind.
+    """
+    while err is not None and err is not handled:
+        if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
+            verdict: str = getattr(err, "verify_message", "")
+            return verdict or (getattr(err, "reason", None) or "").lower().replace("_", " ")
+        err = err.__cause__ or err.__context__
+    return ""

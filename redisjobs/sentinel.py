@@ -7,12 +7,13 @@ address of the replica that is being promoted.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from redisjobs.connections import Connections
+from redisjobs.connections import Connections, trouble_of_tls
 from redisjobs.errors import ConfigurationError
 
 # How long one Sentinel may take to be reached, and to answer.
@@ -146,13 +147,17 @@ class Sentinels:
 
     def _search(self) -> _Search:
         troubles: list[str] = []
+        of_tls: list[str] = []
         is_awaited, refused, unknown = False, False, False
+        handled = sys.exception()
         count, first = len(self._connections), self._first
         for number in ((first + step) % count for step in range(count)):
             answer = yield number
             if isinstance(answer, Exception):
                 troubles.append(str(answer) or type(answer).__name__)
                 refused = refused or isinstance(answer, AuthenticationError | ResponseError)
+                if trouble := trouble_of_tls(answer, handled):
+                    of_tls.append(trouble)
                 continue
             address, master = answer
             if isinstance(address, Exception):
@@ -162,17 +167,25 @@ class Sentinels:
             if address is None:
                 unknown = True
                 continue
-            trouble = self._trouble(address, _fields(master))
-            if trouble is None:
+            not_counted = self._trouble(address, _fields(master))
+            if not_counted is None:
                 self._first = number
                 return Primary(self._forced_host or address[0].decode(), int(address[1]))
             is_awaited = True
-            troubles.append(trouble)
-        if is_awaited or not (unknown or refused):
+            troubles.append(not_counted)
+        # Certificates are each Sentinel's own: one that is away may be the one that can answer.
+        all_of_tls = len(of_tls) == count
+        if is_awaited or not (unknown or refused or all_of_tls):
             raise NoPrimaryError(_joined(troubles), is_awaited=is_awaited)
         if unknown:
             raise ConfigurationError(
                 f"the Sentinels know no service {self.service!r}: see what SENTINEL MASTERS names"
+            )
+        if not refused:
+            raise ConfigurationError(
+                f"the Sentinels of service {self.service!r}: no TLS connection ({of_tls[0]}): look"
+                " at ssl_ca_certs and the certificates; for Sentinels without TLS the URL begins"
+                " with redis+sentinel://"
             )
         raise ConfigurationError(
             f"the Sentinels of service {self.service!r} refuse the connection:"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -56,13 +57,14 @@ class Line:
             ConfigurationError: it refuses the credentials, or is too old.
         """
         if self._connection is None:
+            handled = sys.exception()
             connection = self._address.connection(self._timeout_s)
             try:
                 connection.connect()
                 self._check_server(connection)
             except (redis.RedisError, OSError) as err:
                 connection.disconnect()
-                raise self._address.not_opened(err) from None
+                raise self._address.not_opened(err, handled) from None
             except RedisJobsError:
                 connection.disconnect()
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -115,3 +116,35 @@ def test_patience_lasts_for_a_failover() -> None:
         err = LineError("away", sent=False, awaits_failover=awaits_failover)
         assert patience.tries_again_after(err)
         assert patience.limit_s == (20.0 if awaits_failover else 3.0)
+
+
+def of_tls() -> ssl.SSLError:
+    err = ssl.SSLError(1, "it does not hold")
+    err.reason = "CERTIFICATE_VERIFY_FAILED"
+    return err
+
+
+def test_where_none_has_a_certificate_that_holds_nobody_waits() -> None:
+    with pytest.raises(ConfigurationError, match=r"service 'shop': no TLS connection \("):
+        search(sentinels(), *(trouble(of_tls()) for _ in range(3)))
+
+
+def test_one_whose_certificate_does_not_hold_says_nothing_of_those_that_are_away() -> None:
+    with pytest.raises(NoPrimaryError):
+        search(sentinels(), trouble(of_tls()), DEAD, DEAD)
+
+
+def test_what_the_caller_was_handling_is_no_trouble_of_the_sentinels() -> None:
+    handled = of_tls()
+    try:
+        raise handled
+    except ssl.SSLError:
+        with pytest.raises(NoPrimaryError):
+            search(sentinels(), *(trouble(handled) for _ in range(3)))
+
+
+def trouble(behind: Exception) -> Exception:
+    """As redis-py raises it."""
+    err = ConnectionError("cannot connect")
+    err.__context__ = behind
+    return err
