@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import redis
 
@@ -20,6 +20,8 @@ from tests.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tests.certificates import Certificates
 
 SERVICE = "shop"
 WHERE_FROM = "no redis-sentinel is on PATH (Debian: apt-get install redis-sentinel)"
@@ -44,22 +46,31 @@ class Sentinel:
     """One Sentinel, in a process of its own.
 
     Args:
+        lines: more of its configuration.
+        tls: it speaks TLS, and nothing else.
         leads: it is the first to see that the primary is down, and needs nobody's agreement to
             begin a failover, only the others' votes. If all began at once they would split their
             votes, again and again, for up to half a minute.
     """
 
     def __init__(
-        self, folder: Path, primary_port: int, lines: Sequence[str] = (), *, leads: bool
+        self,
+        folder: Path,
+        primary_port: int,
+        lines: Sequence[str] = (),
+        *,
+        tls: Certificates | None = None,
+        leads: bool,
     ) -> None:
         quorum, down_after_ms = (1, 500) if leads else (2, 2000)
         self.port = _free_port()
+        listens = _listening(self.port, tls) if tls else {"port": str(self.port)}
         config = folder / f"{self.port}.conf"
         config.write_text(
             "\n".join(
                 [
                     "bind 127.0.0.1",
-                    f"port {self.port}",
+                    *(f"{name} {value}" for name, value in listens.items()),
                     f"dir {folder}",
                     f"logfile {folder}/{self.port}.log",
                     f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} {quorum}",
@@ -88,25 +99,36 @@ class Fleet:
 
     Args:
         password: of the servers; sentinel_password: of the Sentinels. "" for none.
+        tls: all of them speak TLS, and nothing else over a port.
     """
 
-    def __init__(self, *, password: str = "", sentinel_password: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        password: str = "",
+        sentinel_password: str = "",
+        tls: Certificates | None = None,
+    ) -> None:
         self.password, self.sentinel_password = password, sentinel_password
+        self._tls = tls
+        self._ports: dict[EmbeddedServer, int] = {}
         self._stack = ExitStack()
         try:
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
             self.servers = [self._server()]
-            first_port = port_of(self.servers[0])
+            first_port = self.port_of(self.servers[0])
             self.servers += [self._server(replicaof=f"127.0.0.1 {first_port}") for _ in range(2)]
             lines = [f"sentinel auth-pass {SERVICE} {password}"] if password else []
             if sentinel_password:
                 lines.append(f"requirepass {sentinel_password}")
             for server in self.servers if password else ():
-                with redis.Redis(port=port_of(server)) as client:
+                with self._client(self.port_of(server), "") as client:
                     client.config_set("masterauth", password)
                     client.config_set("requirepass", password)
             self.sentinels = [
-                self._stack.enter_context(Sentinel(folder, first_port, lines, leads=number == 0))
+                self._stack.enter_context(
+                    Sentinel(folder, first_port, lines, tls=tls, leads=number == 0)
+                )
                 for number in range(3)
             ]
             self._wait_until_complete()
@@ -116,7 +138,15 @@ class Fleet:
 
     def _server(self, **options: str) -> EmbeddedServer:
         options |= {"repl-diskless-sync-delay": "0"}
-        return self._stack.enter_context(EmbeddedServer(tcp=True, options=options))
+        if self._tls is None:
+            server = EmbeddedServer(tcp=True, options=options)
+            port = urlsplit(server.url).port
+            assert port is not None
+        else:
+            port = _free_port()
+            server = EmbeddedServer(options=options | _listening(port, self._tls))
+        self._ports[server] = port
+        return self._stack.enter_context(server)
 
     def __enter__(self) -> Self:
         return self
@@ -132,19 +162,43 @@ class Fleet:
     @property
     def url(self) -> str:
         """The service's URL."""
+        scheme = "rediss" if self._tls else "redis"
         credentials = f":{self.password}@" if self.password else ""
-        query = f"?sentinel_password={self.sentinel_password}" if self.sentinel_password else ""
-        return f"redis+sentinel://{credentials}{self.hosts}/{SERVICE}/0{query}"
+        query = {"sentinel_password": self.sentinel_password} if self.sentinel_password else {}
+        if self._tls:
+            query["ssl_ca_certs"] = str(self._tls.authority)
+        options = f"?{urlencode(query, safe='/')}" if query else ""
+        return f"{scheme}+sentinel://{credentials}{self.hosts}/{SERVICE}/0{options}"
+
+    def port_of(self, server: EmbeddedServer) -> int:
+        """Where it listens."""
+        return self._ports[server]
 
     def client_of(self, server: EmbeddedServer) -> redis.Redis:
         """A client of one server."""
-        return redis.Redis(port=port_of(server), password=self.password or None)
+        return self._client(self.port_of(server), self.password)
+
+    def _client(self, port: int, password: str) -> redis.Redis:
+        if self._tls is None:
+            return redis.Redis(port=port, password=password or None)
+        return redis.Redis(
+            "127.0.0.1", port, password=password or None,
+            ssl=True, ssl_ca_certs=str(self._tls.authority),
+        )  # fmt: skip
 
     def ask(self, sentinel: Sentinel, *words: str) -> Any:
         """What this Sentinel says."""
-        password = self.sentinel_password or None
-        with redis.Redis(port=sentinel.port, password=password) as client:
+        with self._client(sentinel.port, self.sentinel_password) as client:
             return client.execute_command("SENTINEL", *words)
+
+    @property
+    def listeners(self) -> int:
+        """How many clients hear what the Sentinels tell."""
+        count = 0
+        for sentinel in self.sentinels:
+            with self._client(sentinel.port, self.sentinel_password) as client:
+                count += len(client.client_list(_type="pubsub"))
+        return count
 
     @property
     def primary(self) -> EmbeddedServer:
@@ -154,7 +208,7 @@ class Fleet:
             for sentinel in self.sentinels
         )
         (port, _), *_ = named.most_common(1)
-        return next(server for server in self.servers if port_of(server) == port)
+        return next(server for server in self.servers if self.port_of(server) == port)
 
     def _wait_until_complete(self) -> None:
         deadline = Deadline(START_S)
@@ -182,11 +236,16 @@ class Fleet:
         )
 
 
-def port_of(server: EmbeddedServer) -> int:
-    """Where it listens."""
-    port = urlsplit(server.url).port
-    assert port is not None
-    return port
+def _listening(port: int, tls: Certificates) -> dict[str, str]:
+    """The lines of a configuration with which a server or Sentinel listens on this port by TLS, and
+    speaks TLS to the others.
+    """
+    return {
+        "port": "0",
+        "tls-port": str(port),
+        "tls-replication": "yes",
+        "tls-auth-clients": "optional",
+    } | tls.of_server
 
 
 def _fields(reply: Any) -> dict[str, str]:

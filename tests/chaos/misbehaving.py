@@ -96,7 +96,13 @@ def leak(ctx: Context, job: Job) -> None:
         threading.Thread(target=threading.Event().wait, daemon=job.payload != LASTING).start()
 
 
-HANDLERS = {"nap": nap, "poison": poison, "hog": hog, "leak": leak}
+def echo(ctx: Context, job: Job) -> bytes:
+    """Returns as much as it was given, in memory of its own."""
+    ctx.wait_cancelled(0.02)
+    return job.payload[::-1]
+
+
+HANDLERS = {"nap": nap, "poison": poison, "hog": hog, "leak": leak, "echo": echo}
 
 
 def main(url: str, queue_name: str, settings: str) -> None:

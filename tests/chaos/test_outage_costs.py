@@ -1,5 +1,5 @@
 """What an outage may cost while it lasts: few attempts, few lines in the log, and no more threads,
-connections or held jobs than before.
+connections, held jobs or memory than before.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import redis
 
     from redisjobs.embedded import EmbeddedServer
+    from redisjobs.operations.inspect import KindStats
     from tests.drivers import Driver
 
 pytestmark = pytest.mark.skipif(
@@ -123,6 +124,54 @@ def test_a_worker_piles_nothing_up(
     wait_until(lambda: Costs.of(pid).fit(before, CONNECTIONS), "it has no more open than before")
     assert worker.stop() == 0
     assert_sound(client, queue)
+
+
+LARGE = 200_000  # bytes of a payload, and of a result
+# What came of the line that it held, which it has to keep, is at most 4,800 kB: 24 results. Eight
+# runs have shown 500 to 2,100. What must not be kept: 1 MB for each attempt would be 20,000 (half
+# open) to 47,000 (cut), the jobs that are enqueued meanwhile about 30,000.
+MORE_KB = 10_000
+
+
+def resident_kb(pid: int) -> int:
+    """The memory that a process has."""
+    fields = Path(f"/proc/{pid}/status").read_text().split()
+    return int(fields[fields.index("VmRSS:") + 1])
+
+
+def enqueue_large(queue: RedisQueue, count: int) -> None:
+    for _ in range(count):
+        queue.enqueue(Job("echo", b"x" * LARGE))
+
+
+def test_a_worker_hoards_no_memory(
+    queue: RedisQueue, relay: Relay, outage: str, worker: Misbehaving
+) -> None:
+    """It holds a line of large jobs, runs them all, and keeps what came of them; and ever more
+    large jobs wait for it.
+    """
+    pid = worker.process.pid
+
+    def now() -> KindStats:
+        return queue.stats().kinds["echo"]
+
+    enqueue_large(queue, 150)
+    wait_until(lambda: now().done == 150, "it has run as many as it takes to be grown up")
+    enqueue_large(queue, 150)
+    wait_until(lambda: now().running > CONCURRENCY, "it holds more than it runs")
+    before, asked, waiting = resident_kb(pid), attempts(relay), now().ready
+    begin(relay, outage)
+    ends = time.monotonic() + OUTAGE_S
+    while time.monotonic() < ends:
+        enqueue_large(queue, 4)
+        assert resident_kb(pid) < before + MORE_KB
+        time.sleep(0.05)  # how often it is looked at
+    assert attempts(relay) - asked >= 3
+    assert (now().ready - waiting) * LARGE > 2 * MORE_KB * 1000, "what waits would be seen"
+    relay.heal()
+    wait_until(lambda: (now().ready, now().running) == (0, 0), "all jobs have ended", 20.0)
+    assert now().failed == 0
+    assert worker.stop() == 0
 
 
 def attempts(relay: Relay) -> int:

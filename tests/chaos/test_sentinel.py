@@ -28,14 +28,16 @@ from redisjobs import (
     Status,
     patience,
 )
-from tests import drivers, servers_sentinel
+from tests import certificates, drivers, servers_sentinel
+from tests.certificates import Certificates
 from tests.drivers import DRIVERS
 from tests.running import Ledger, running, wait_for_end
-from tests.servers_sentinel import SERVICE, Fleet, port_of
+from tests.servers_sentinel import SERVICE, Fleet
 from tests.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.drivers import Driver
 
@@ -272,6 +274,56 @@ class TestCredentials:
         assert "sound" in told.stdout
 
 
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Its servers and Sentinels speak TLS and nothing else, also to one another."""
+    made = Certificates.make(tmp_path_factory.mktemp("tls") / "right")
+    with Fleet(password=PASSWORD, sentinel_password=SENTINEL_PASSWORD, tls=made) as started:
+        yield started
+
+
+@pytest.mark.skipif(certificates.OPENSSL is None, reason=certificates.WHERE_FROM)
+def test_tls_to_sentinels_and_servers_also_after_a_failover(encrypted: Fleet) -> None:
+    """The workers' pops wait at the old primary, and look for jobs only once a minute. All four
+    queues hear the Sentinels by TLS, too.
+    """
+    ledger, old = Ledger(), encrypted.primary
+    with ExitStack() as stack:
+        made = [stack.enter_context(drivers.driver(name)) for name in DRIVERS[:2]]
+        queues = [driver.from_url(encrypted.url, driver.name) for driver in made]
+        for queue_class, name in ((RedisQueue, "blocking"), (AsyncRedisQueue, "asyncio")):
+            queue = queue_class.from_url(encrypted.url, name)
+            stack.enter_context(running(queue, {"kind": ledger.note}, poll_interval=60, lease=60))
+
+        def run_one_each() -> None:
+            for queue in queues:
+                job = Job("kind")
+                queue.enqueue(job)
+                ledger.wait_for([job.id], 5.0)
+                wait_for_end(queue, job.id)
+
+        run_one_each()
+        wait_until(lambda: encrypted.listeners == 4, "each queue hears a Sentinel")
+        demote(encrypted)
+        wait_until(lambda: encrypted.primary is not old, "there is a new primary", FAILOVER_S)
+        run_one_each()
+        for queue in queues:
+            assert queue.check() == []
+
+
+@pytest.mark.skipif(certificates.OPENSSL is None, reason=certificates.WHERE_FROM)
+def test_sentinels_of_an_unknown_authority_are_told_of(
+    encrypted: Fleet, driver: Driver, tmp_path: Path
+) -> None:
+    right = encrypted.url.partition("ssl_ca_certs=")[2]
+    stranger = Certificates.make(tmp_path / "stranger").authority
+    queue = driver.from_url(encrypted.url.replace(right, str(stranger)))
+    began = time.monotonic()
+    with pytest.raises(ConfigurationError, match=r"Sentinels of service .* no TLS connection"):
+        queue.enqueue(Job("kind"))
+    assert time.monotonic() - began < 2.0
+
+
 class TestWithoutAPrimary:
     def test_sentinels_that_are_not_there_are_no_failover(
         self, driver: Driver, monkeypatch: pytest.MonkeyPatch
@@ -292,5 +344,7 @@ class TestWithoutAPrimary:
         for sentinel in fleet.sentinels[1:]:
             sentinel.process.kill()  # one alone decides nothing
         old.crash()
-        with pytest.raises(QueueUnavailableError, match=rf"no primary.*:{port_of(old)} is down"):
+        with pytest.raises(
+            QueueUnavailableError, match=rf"no primary.*:{fleet.port_of(old)} is down"
+        ):
             queue.enqueue(Job("kind"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import select
-import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,13 +22,15 @@ from redisjobs import (
     EmbeddedServerError,
     Job,
     QueueUnavailableError,
+    RedisJobsError,
     RedisQueue,
     Status,
     connections,
     patience,
 )
 from redisjobs.embedded import EmbeddedServer
-from tests import drivers
+from tests import certificates, drivers
+from tests.certificates import Certificates
 from tests.drivers import DRIVERS
 from tests.running import Ledger, running, wait_for_end
 from tests.waiting import wait_until
@@ -40,50 +42,20 @@ if TYPE_CHECKING:
     from tests.drivers import Driver
 
 PASSWORD = "s3cret"
-OPENSSL = shutil.which("openssl")
-pytestmark = pytest.mark.skipif(
-    OPENSSL is None, reason="no openssl is on PATH (Debian: apt-get install openssl)"
-)
+pytestmark = pytest.mark.skipif(certificates.OPENSSL is None, reason=certificates.WHERE_FROM)
 # What is wrong is no outage, and not waited for as one.
 SOON_S = 5.0
-_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
-
-
-class Certificates(NamedTuple):
-    """Paths: of an authority, and of a certificate for 127.0.0.1 with its key."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-    @classmethod
-    def make(cls, folder: Path) -> Certificates:
-        folder.mkdir()
-        _openssl(
-            folder, "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA"
-        )
-        _openssl(
-            folder, "req", "-x509", *_KEY, "-keyout", "server.key", "-out", "server.pem",
-            "-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-CA", "ca.pem", "-CAkey", "ca.key",
-        )  # fmt: skip
-        return cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-
-
-def _openssl(folder: Path, *words: str) -> None:
-    assert OPENSSL is not None
-    ran = subprocess.run([OPENSSL, *words], cwd=folder, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
 
 
 class Served(NamedTuple):
-    """A server that speaks TLS on a port, and its password."""
+    """A server that speaks TLS on a port, its password, and the version if it speaks but one."""
 
     port: int
     certificates: Certificates
     password: str
+    version: str = ""
 
-    def url(self, authority: Path | None = None, **settings: str) -> str:
+    def url(self, authority: Path | None = None, /, **settings: str) -> str:
         """Where it is, for a client that trusts this authority, or the right one."""
         query = {"ssl_ca_certs": str(authority or self.certificates.authority)} | settings
         options = "&".join(f"{name}={value}" for name, value in query.items())
@@ -91,17 +63,13 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(folder: Path, password: str = "") -> Iterator[Served]:
-    certificates = Certificates.make(folder)
+def serving(folder: Path, password: str = "", **settings: str) -> Iterator[Served]:
+    """`settings`: lines of the server's configuration, with "_" for "-"."""
+    made = Certificates.make(folder)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    options = {
-        "tls-port": str(port),
-        "tls-cert-file": str(certificates.certificate),
-        "tls-key-file": str(certificates.key),
-        "tls-ca-cert-file": str(certificates.authority),
-        "tls-auth-clients": "optional",
-    }
+    options = {"tls-port": str(port), "tls-auth-clients": "optional"} | made.of_server
+    options |= {name.replace("_", "-"): value for name, value in settings.items()}
     try:
         server = EmbeddedServer(options=options)
     except EmbeddedServerError as err:
@@ -110,7 +78,7 @@ def serving(folder: Path, password: str = "") -> Iterator[Served]:
         pytest.skip("this redis-server was built without TLS")
     with server, redis.Redis.from_url(server.url) as client:
         client.config_set("requirepass", password)
-        yield Served(port, certificates, password)
+        yield Served(port, made, password, options.get("tls-protocols", ""))
 
 
 @pytest.fixture(scope="module")
@@ -141,20 +109,22 @@ def failure(call: Callable[[], Any], kind: type[Exception], words: str) -> str:
     return str(caught.value)
 
 
-def test_all_works(served: Served, driver: Driver, queue_name: str) -> None:
-    queue, ledger = driver.from_url(served.url(), queue_name), Ledger()
+def all_works(url: str, driver: Driver, queue_name: str) -> None:
+    queue, ledger = driver.from_url(url, queue_name), Ledger()
     ids = [f"job-{number}" for number in range(20)]
     queue.enqueue(*(Job("kind", id=id) for id in ids))
     for_worker = RedisQueue if driver.name == "blocking" else AsyncRedisQueue
-    with running(
-        for_worker.from_url(served.url(), queue_name), {"kind": ledger.note}, poll_interval=60
-    ):
+    with running(for_worker.from_url(url, queue_name), {"kind": ledger.note}, poll_interval=60):
         wait_for_end(queue, *ids)
         # By now its pop waits: a bell is heard through TLS, too.
         later = Job("kind")
         queue.enqueue(later)
         assert queue.wait(later.id, 10.0).status is Status.DONE
     assert queue.check() == []
+
+
+def test_all_works(served: Served, driver: Driver, queue_name: str) -> None:
+    all_works(served.url(), driver, queue_name)
 
 
 def test_what_only_tls_says_is_no_reply(tmp_path: Path, queue_name: str) -> None:
@@ -229,8 +199,65 @@ class TestWhatIsWrong:
         queue = driver.from_url(served.url().replace(str(served.port), "1"))
         failure(lambda: queue.enqueue(Job("kind")), QueueUnavailableError, "cannot be reached")
 
+    def test_what_the_caller_was_handling_is_another_matter(
+        self, served: Served, driver: Driver
+    ) -> None:
+        queue = driver.from_url(served.url().replace(str(served.port), "1"))
+        of_the_caller = ssl.SSLError(1, "of another connection")
+        of_the_caller.reason = "CERTIFICATE_EXPIRED"
+        try:
+            raise of_the_caller
+        except ssl.SSLError:
+            failure(lambda: queue.enqueue(Job("kind")), QueueUnavailableError, "cannot be reached")
+
     def test_a_worker_is_told_when_it_starts(self, served: Served, stranger: Path) -> None:
         with drivers.driver("blocking") as made:
             worker = running(made.from_url(served.url(stranger)), {"kind": Ledger().note})
+            with pytest.raises(ConfigurationError, match="no TLS connection"), worker as started:
+                started.join(SOON_S)
+
+
+@pytest.fixture(scope="module", params=["TLSv1.2", "TLSv1.3"])
+def strict(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that wants a certificate of each client. By 1.2 it refuses one in the handshake, by
+    1.3 after it: the client takes the connection for open, and sends.
+    """
+    folder = tmp_path_factory.mktemp("strict") / "right"
+    with serving(folder, PASSWORD, tls_auth_clients="yes", tls_protocols=request.param) as started:
+        yield started
+
+
+def refused(strict: Served, driver: Driver, words: str) -> tuple[type[Exception], str]:
+    """How a call fails whose certificate is refused.
+
+    By TLS 1.3 an asyncio connection may be reset before the server's reason is read: that looks as
+    any connection does that breaks, and is tried again for a while.
+    """
+    if driver.name == "blocking" or strict.version == "TLSv1.2":
+        return ConfigurationError, f"no TLS connection .*{words}"
+    return RedisJobsError, "TLS|cannot be reached|the connection broke"
+
+
+class TestClientCertificates:
+    def test_all_works_with_one(self, strict: Served, driver: Driver, queue_name: str) -> None:
+        url = strict.url(**strict.certificates.certified("client").of_client)
+        all_works(url, driver, queue_name)
+
+    def test_none(self, strict: Served, driver: Driver) -> None:
+        queue = driver.from_url(strict.url())
+        failure(lambda: queue.enqueue(Job("kind")), *refused(strict, driver, "certificate"))
+
+    def test_one_of_an_unknown_authority(
+        self, strict: Served, driver: Driver, tmp_path: Path
+    ) -> None:
+        url = strict.url(**Certificates.make(tmp_path / "stranger").of_client)
+        queue = driver.from_url(url)
+        failure(lambda: queue.enqueue(Job("kind")), *refused(strict, driver, "unknown ca"))
+
+    def test_a_worker_is_told_when_it_starts(self, strict: Served) -> None:
+        with drivers.driver("blocking") as made:
+            worker = running(made.from_url(strict.url()), {"kind": Ledger().note})
             with pytest.raises(ConfigurationError, match="no TLS connection"), worker as started:
                 started.join(SOON_S)
