@@ -28,6 +28,7 @@ _OUTAGES_OF_SOME = (
     "stop worker", "cut", "add latency", "half open", "late requests", "lose replies"
 )  # fmt: skip
 _KILLS = ("kill supervised", "kill alone")
+_MAX_LOSSES = 3  # a worker's default, which the fleet has
 
 
 class Recovery(NamedTuple):
@@ -54,7 +55,8 @@ class Ledger:
         broken: invariants that check() found broken.
         condemned: good jobs that ended as PANIC for what others did.
         wrong: whatever else is not as it should be.
-        unlucky: good jobs that the storm itself killed at their last chance: nobody could know.
+        unlucky: good jobs that the storm itself killed or cut off at their last chance: nobody
+            could know.
     """
 
     seconds: float
@@ -183,11 +185,24 @@ class _Reckoning:
     def _reckon_condemned(self, id: str, job: Stored, runs: list[Run]) -> None:
         if job.kind == POISON:
             return
-        killed = {fault.pid for fault in self._journals.faults if fault.kind in _KILLS}
-        if runs and runs[-1].pid in killed and (id, runs[-1].token) not in self._journals.ends:
+        if runs and self._storm_ended(runs[-1]):
             self._ledger.unlucky += 1
         else:
             self._ledger.condemned.append(f"{id} ({job.kind}) after {len(runs)} runs")
+
+    def _storm_ended(self, run: Run) -> bool:
+        """Whether the storm killed the process that ran it, or it was the last chance and ended,
+        but in a worker that was cut off or stopped meanwhile: nobody heard of it in time.
+        """
+        faults, end = self._journals.faults, self._journals.ends.get((run.id, run.token))
+        if end is None:
+            return any(fault.pid == run.pid for fault in faults if fault.kind in _KILLS)
+        return run.losses == _MAX_LOSSES and any(
+            fault.began < end.at and fault.ended > run.at
+            for fault in faults
+            if fault.kind in _OUTAGES
+            or (fault.kind in _OUTAGES_OF_SOME and fault.pid in (0, run.pid))
+        )
 
     def _reckon_end(self, id: str, job: Stored, runs: list[Run]) -> None:
         """Exactly one outcome counts, that of the last delivery that anybody ran."""

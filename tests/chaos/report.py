@@ -81,7 +81,7 @@ def as_text(ledger: Ledger) -> str:
         told = ", ".join(f"{what} {number:g}" for what, number in figures.items())
         lines.append(f"recovery ({name}, s): {told}")
     if ledger.unlucky:
-        lines.append(f"killed by the storm at their last chance: {ledger.unlucky}")
+        lines.append(f"killed or cut off by the storm at their last chance: {ledger.unlucky}")
     for name, sentences in _verdicts(ledger):
         lines.append(f"{name.replace('_', ' '):21} {len(sentences):,}")
         lines += (f"    {sentence}" for sentence in sentences[:_SHOWN])

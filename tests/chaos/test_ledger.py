@@ -191,6 +191,30 @@ def test_a_good_job_that_the_storm_killed_at_its_last_chance_is_told_apart() -> 
     assert (ledger.condemned, ledger.unlucky) == ([], 1)
 
 
+@pytest.mark.parametrize(
+    ("losses", "fault", "unlucky"),
+    [
+        (3, Fault("half open", 6.5, 9.0, 0), 1),
+        (3, Fault("stop worker", 6.5, 9.0, 10), 1),
+        (3, Fault("stop worker", 6.5, 9.0, 11), 0),
+        (3, Fault("half open", 7.5, 9.0, 0), 0),
+        (3, Fault("flush scripts", 6.5, 9.0, 0), 0),
+        (2, Fault("half open", 6.5, 9.0, 0), 0),
+    ],
+    ids=["cut off", "stopped", "another was stopped", "cut off later", "another fault", "not last"],
+)
+def test_one_that_was_cut_off_at_its_last_chance_is_told_apart(
+    losses: int, fault: Fault, unlucky: int
+) -> None:
+    told = Told()
+    _condemned(told)
+    told.journals.runs.append(_run("a", 9, "w10", 6.0, losses))
+    told.journals.ends["a", 9] = End("done", 0, 7.0)
+    told.journals.faults.append(fault)
+    ledger = told.reckon()
+    assert (len(ledger.condemned), ledger.unlucky) == (1 - unlucky, unlucky)
+
+
 def test_a_journal_is_read_as_it_was_written_but_for_what_a_kill_cut_short(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "alone-one")
     journal.asks("call", [("a", "nap", 250), ("b", "quick", 0)])
