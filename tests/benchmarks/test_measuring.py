@@ -52,8 +52,9 @@ def test_the_profile_tells_threads_and_commands_apart() -> None:
 
 
 def test_work_compares_with_what_slots_and_gil_permit() -> None:
-    rows = rows_of(work.BENCHMARK, "mix, async, processes: 1")
-    assert {"overhead_us", "of_ideal"} <= set(rows["redisjobs, mix, async, processes: 1"])
+    # Not of handlers that compute: with so few jobs their share differs by more than the overhead.
+    rows = rows_of(work.BENCHMARK, "5 ms wait, async, processes: 1")
+    assert {"overhead_us", "of_ideal"} <= set(rows["redisjobs, 5 ms wait, async, processes: 1"])
 
 
 def test_the_floor_of_work_is_its_handlers_without_a_queue() -> None:
