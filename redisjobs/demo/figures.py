@@ -8,6 +8,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 # Values that JSON can carry.
@@ -16,8 +17,10 @@ Figures = dict[str, Any]
 _IMPORT = re.compile(rb"^(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w.]+))", re.MULTILINE)
 
 # Python 3.11 and 3.12 keep the depth of the tree that ast.parse builds in one place for all
-# threads, and fail with a SystemError when two of them meet there.
+# threads, and fail with a SystemError when two of them meet there. The lock keeps our own apart;
+# but Python itself parses the lines of a traceback that another thread prints.
 _parsing = threading.Lock()
+_TRIES = 10
 
 
 def count_lines(source: bytes) -> Figures:
@@ -33,15 +36,22 @@ def count_words(source: bytes) -> Figures:
 def parse_functions(source: bytes) -> Figures:
     """How many functions, methods and classes are defined; None for each if it is no Python."""
     try:
-        with _parsing, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is doubtful in a file is not ours to say
-            tree = ast.parse(source)
+        tree = _parsed(source)
     except (SyntaxError, ValueError):
         return {"functions": None, "classes": None}
     nodes = list(ast.walk(tree))
     functions = sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes)
     classes = sum(isinstance(node, ast.ClassDef) for node in nodes)
     return {"functions": functions, "classes": classes}
+
+
+def _parsed(source: bytes) -> ast.Module:
+    with _parsing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is doubtful in a file is not ours to say
+        for _ in range(_TRIES - 1):
+            with suppress(SystemError):
+                return ast.parse(source)
+        return ast.parse(source)
 
 
 def hash_sha256(source: bytes) -> Figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
 import json
@@ -439,3 +440,19 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_source_is_parsed_again_where_another_thread_parsed_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python 3.11 and 3.12 fail then, and parse by themselves to print a traceback."""
+    troubles, parse = [SystemError("AST constructor recursion depth mismatch")] * 3, ast.parse
+
+    def parsed(source: bytes) -> ast.Module:
+        if troubles:
+            raise troubles.pop()
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", parsed)
+    figures = FIGURES["parse.functions"](b"def f(): pass\n")
+    assert (figures, troubles) == ({"functions": 1, "classes": 0}, [])
