@@ -50,6 +50,7 @@ class _TlsConnection(redis.SSLConnection):
         return wrapped
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """As redis-py's own, which closes the socket before anybody can read why it broke."""
         sock: Any = self._sock
         if sock is None:
             super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
@@ -70,6 +71,8 @@ class _TlsConnection(redis.SSLConnection):
 
 
 def _unsent(why: Exception) -> redis.ConnectionError:
+    # In a function of its own: a local that holds the cause would keep the connection, and what
+    # was to be sent, until the garbage is collected.
     return redis.ConnectionError(f"Error while writing to socket: {why}")
 
 
