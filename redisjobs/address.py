@@ -16,7 +16,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 
-from redisjobs.connections import Connections, trouble_of_tls
+from redisjobs.connections import Connections
 from redisjobs.errors import ConfigurationError, RedisJobsError
 from redisjobs.patience import LineError
 from redisjobs.sentinel import NoPrimaryError, Sentinels
@@ -146,8 +146,9 @@ class Address:
 
     def not_opened(self, err: Exception, handled: BaseException | None) -> RedisJobsError:
         """The error of a connection that was not made: one that another try may mend, or where the
-        server answered with an error, or one of both sides does not accept the other's TLS, one
-        that only a person can. `handled`: what was being handled when connecting began.
+        server answered with an error, a certificate cannot be read, or one of both sides does not
+        accept the other's TLS, one that only a person can. `handled`: what was being handled when
+        connecting began.
         """
         reason = _without_secrets(str(err))
         if isinstance(err, AuthenticationError | ResponseError):
@@ -157,7 +158,7 @@ class Address:
                 f"what listens at {self.name} does not speak as Redis does ({reason}): if it is a"
                 " Redis that wants TLS, its URL begins with rediss://"
             )
-        if trouble := trouble_of_tls(err, handled):
+        if trouble := self._connections.trouble_of_tls(err, handled):
             return ConfigurationError(
                 f"Redis at {self.name}: no TLS connection ({trouble}): look at ssl_ca_certs and"
                 " the certificates; for a Redis without TLS the URL begins with redis://"

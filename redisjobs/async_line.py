@@ -1,4 +1,4 @@
-"""One asyncio connection, and operations driven over it: the counterpart of `transport.Line`."""
+"""One asyncio connection, and operations driven over it: the counterpart of `line.Line`."""
 
 from __future__ import annotations
 

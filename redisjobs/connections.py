@@ -4,6 +4,7 @@ where it is an asyncio client, asyncio ones too.
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Any
 
@@ -29,6 +30,9 @@ _POOL_BUSINESS = (
     "event_dispatcher",
     "himport_registry",
 )
+
+# The settings that name files, read each time that a connection is made.
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 # How long a TLS handshake may take: a Redis that speaks no TLS would never answer it.
 HANDSHAKE_S = 3.0
@@ -144,6 +148,22 @@ class Connections:
             "protocol": 2,
         }
 
+    def trouble_of_tls(self, err: Exception, handled: BaseException | None) -> str:
+        """Why no TLS connection can be made: a file that cannot be read, or that the two sides do
+        not agree; nothing, if the connection just ended or is no TLS connection: a server that
+        restarts looks so.
+
+        Args:
+            handled: what was being handled when connecting began. Python hangs that on behind.
+        """
+        if not self.is_tls:
+            return ""
+        for name in _FILES:
+            path = self._settings.get(name)
+            if path and not os.access(path, os.R_OK):
+                return f"{name}: {path} cannot be read"
+        return _disagreement(err, handled)
+
     def blocking(self, timeout_s: float, **where: Any) -> Any:
         """A blocking connection whose connecting, sending and receiving each take at most
         `timeout_s`; `where` has the host and port, if they are not those of the client.
@@ -178,13 +198,7 @@ def _time_limits(timeout_s: float) -> dict[str, float]:
     return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
 
 
-def trouble_of_tls(err: BaseException | None, handled: BaseException | None) -> str:
-    """Why the two sides do not agree on TLS; nothing, if the connection just ended or is no TLS
-    connection: a server that restarts looks so.
-
-    Args:
-        handled: what was being handled when connecting began. Python hangs that on behind.
-    """
+def _disagreement(err: BaseException | None, handled: BaseException | None) -> str:
     while err is not None and err is not handled:
         if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
             verdict: str = getattr(err, "verify_message", "")

@@ -23,6 +23,7 @@ from redisjobs.errors import (
 )
 from redisjobs.job import Job
 from redisjobs.limits import normalise_kind
+from redisjobs.line import drive
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim, job_of
 from redisjobs.operations.giving_back import release
 from redisjobs.operations.membership import beat, held, register, unregister
@@ -33,7 +34,6 @@ from redisjobs.patience import LineError
 from redisjobs.record import encode_state_body
 from redisjobs.source import Source
 from redisjobs.states import LETTER_OF_STATUS, Status
-from redisjobs.transport import drive
 
 LEASE_S = 15.0
 _MAX_LOSSES = 3  # as a worker's default

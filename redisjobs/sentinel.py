@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from redisjobs.connections import Connections, trouble_of_tls
+from redisjobs.connections import Connections
 from redisjobs.errors import ConfigurationError
 
 # How long one Sentinel may take to be reached, and to answer.
@@ -156,7 +156,7 @@ class Sentinels:
             if isinstance(answer, Exception):
                 troubles.append(str(answer) or type(answer).__name__)
                 refused = refused or isinstance(answer, AuthenticationError | ResponseError)
-                if trouble := trouble_of_tls(answer, handled):
+                if trouble := self._connections[number].trouble_of_tls(answer, handled):
                     of_tls.append(trouble)
                 continue
             address, master = answer

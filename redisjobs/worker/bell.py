@@ -9,7 +9,7 @@ import select
 import time
 from collections.abc import Sequence
 
-from redisjobs.transport import Line
+from redisjobs.line import Line
 from redisjobs.worker.wakeup import Wakeup
 
 

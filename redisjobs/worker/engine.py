@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from redisjobs.errors import RedisJobsError
+from redisjobs.line import drive
 from redisjobs.operations.eviction import eviction_risk
 from redisjobs.operations.membership import Lapse
 from redisjobs.origin import Origin
 from redisjobs.registry import Handlers
 from redisjobs.source import Source
-from redisjobs.transport import drive
 from redisjobs.worker.crew import Crew, Terms
 from redisjobs.worker.heartbeat import Heartbeat
 from redisjobs.worker.incarnation import Life

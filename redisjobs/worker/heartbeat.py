@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from redisjobs.errors import LockLostError, RedisJobsError
 from redisjobs.keys import Keys
+from redisjobs.line import Line, drive
 from redisjobs.operations.membership import Lapse, beat
 from redisjobs.patience import LineError
-from redisjobs.transport import Line, drive
 from redisjobs.worker.incarnation import Life, Moment
 from redisjobs.worker.lapse import LapseJudge
 from redisjobs.worker.vital import VitalThread

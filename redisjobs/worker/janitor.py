@@ -14,13 +14,13 @@ from functools import partial
 from redisjobs.errors import RedisJobsError
 from redisjobs.job import Job
 from redisjobs.keys import Keys
+from redisjobs.line import Line, drive
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.membership import Lapse, infos
 from redisjobs.operations.one_job import get
 from redisjobs.operations.operation import Operation, command, reply_of
 from redisjobs.operations.sweep import MOST_KINDS, sweep
 from redisjobs.registry import Handlers
-from redisjobs.transport import Line, drive
 from redisjobs.worker.settings import WorkerSettings
 from redisjobs.worker.vital import VitalThread
 

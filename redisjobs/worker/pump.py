@@ -15,10 +15,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from redisjobs.context import CancelReason
 from redisjobs.errors import LockLostError, RedisJobsError
+from redisjobs.line import Line, drive
 from redisjobs.operations.membership import unregister
 from redisjobs.operations.settle import MOST_OUTCOMES, settle
 from redisjobs.patience import LineError
-from redisjobs.transport import Line, drive
 from redisjobs.worker.agenda import STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
 from redisjobs.worker.held import Held

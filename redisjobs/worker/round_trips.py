@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from redisjobs.errors import LockLostError
 from redisjobs.keys import Keys
+from redisjobs.line import Line, drive, prepare
 from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.operation import Operation, join
 from redisjobs.operations.peek import peek
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
 from redisjobs.states import Status
-from redisjobs.transport import Line, drive, prepare
 from redisjobs.worker.agenda import LINGER_S, Agenda
 from redisjobs.worker.capacity import Capacity, Pace, Room
 from redisjobs.worker.held import Held

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from redisjobs.context import CancelReason
 from redisjobs.keys import Keys
+from redisjobs.line import Line, drive
 from redisjobs.operations.giving_back import release
 from redisjobs.operations.membership import held as listed_for
 from redisjobs.operations.membership import register, unregister
 from redisjobs.registry import Handlers
 from redisjobs.settings import QueueSettings
-from redisjobs.transport import Line, drive
 from redisjobs.worker.crew import Crew
 from redisjobs.worker.held import Held, Reconciled, id_of
 from redisjobs.worker.incarnation import Incarnation, Life, Moment

@@ -171,6 +171,15 @@ class TestWhatIsWrong:
         queue = driver.from_url(served.url(stranger))
         failure(lambda: queue.enqueue(Job("kind")), ConfigurationError, "no TLS connection")
 
+    @pytest.mark.parametrize("setting", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+    def test_a_file_that_is_not_there(
+        self, served: Served, driver: Driver, tmp_path: Path, setting: str
+    ) -> None:
+        files = served.certificates.of_client | {setting: str(tmp_path / "gone.pem")}
+        queue = driver.from_url(served.url(**files))
+        words = rf"no TLS connection \({setting}: \S*gone\.pem cannot be read\)"
+        failure(lambda: queue.enqueue(Job("kind")), ConfigurationError, words)
+
     def test_another_host(self, served: Served, driver: Driver) -> None:
         # By default only from redis-py 6 on.
         url = served.url(ssl_check_hostname="true").replace("127.0.0.1", "localhost")

@@ -19,10 +19,10 @@ from redisjobs import (
 )
 from redisjobs.context import CancelReason
 from redisjobs.dequeue import dequeue
+from redisjobs.line import Line
 from redisjobs.operations.giving_back import reap
 from redisjobs.operations.operation import Calls
 from redisjobs.patience import LineError
-from redisjobs.transport import Line
 from tests import drivers
 from tests.drivers import DRIVERS
 from tests.waiting import wait_until

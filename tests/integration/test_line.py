@@ -16,12 +16,13 @@ from redisjobs import (
     QueueUnavailableError,
     RedisJobsError,
     RedisQueue,
+    line,
     transport,
 )
 from redisjobs.address import client_from_url
+from redisjobs.line import Line, drive, prepare
 from redisjobs.operations import one_job
 from redisjobs.patience import LineError
-from redisjobs.transport import Line, drive, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from tests.conftest import OwnServer
 
 
-def _interrupt_at(line: int) -> Any:
+def _interrupt_at(step: int) -> Any:
     """A trace function that raises at this step of what the transport does."""
     steps = count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != transport.__file__:
+        if frame.f_code.co_filename not in (transport.__file__, line.__file__):
             return None
-        if event == "line" and next(steps) == line:
+        if event == "line" and next(steps) == step:
             raise KeyboardInterrupt
         return trace
 
@@ -49,8 +50,8 @@ def test_a_call_that_is_interrupted_leaves_no_reply_for_the_next(queue: RedisQue
     queue.enqueue(Job("kind", b"one", id="one"), Job("kind", b"two", id="two"))
     assert queue.get("one")
     before = sys.gettrace()
-    for line in count():
-        sys.settrace(_interrupt_at(line))
+    for step in count():
+        sys.settrace(_interrupt_at(step))
         try:
             queue.get("one")
         except KeyboardInterrupt:
@@ -61,8 +62,8 @@ def test_a_call_that_is_interrupted_leaves_no_reply_for_the_next(queue: RedisQue
             sys.settrace(before)
             found = queue.get("two")
             assert found is not None
-            assert found.payload == b"two", f"interrupted at step {line}"
-    assert line > 10
+            assert found.payload == b"two", f"interrupted at step {step}"
+    assert step > 10
 
 
 class _Vault(CredentialProvider):

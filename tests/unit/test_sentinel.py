@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +119,10 @@ def test_patience_lasts_for_a_failover() -> None:
         assert patience.limit_s == (20.0 if awaits_failover else 3.0)
 
 
+def by_tls(**settings: str) -> Sentinels:
+    return sentinels(sentinel_kwargs={"ssl": True} | settings)
+
+
 def of_tls() -> ssl.SSLError:
     err = ssl.SSLError(1, "it does not hold")
     err.reason = "CERTIFICATE_VERIFY_FAILED"
@@ -126,12 +131,18 @@ def of_tls() -> ssl.SSLError:
 
 def test_where_none_has_a_certificate_that_holds_nobody_waits() -> None:
     with pytest.raises(ConfigurationError, match=r"service 'shop': no TLS connection \("):
-        search(sentinels(), *(trouble(of_tls()) for _ in range(3)))
+        search(by_tls(), *(trouble(of_tls()) for _ in range(3)))
+
+
+def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    asked = by_tls(ssl_ca_certs=str(tmp_path / "gone.pem"))
+    with pytest.raises(ConfigurationError, match=r"ssl_ca_certs: \S*gone\.pem cannot be read"):
+        search(asked, DEAD, DEAD, DEAD)
 
 
 def test_one_whose_certificate_does_not_hold_says_nothing_of_those_that_are_away() -> None:
     with pytest.raises(NoPrimaryError):
-        search(sentinels(), trouble(of_tls()), DEAD, DEAD)
+        search(by_tls(), trouble(of_tls()), DEAD, DEAD)
 
 
 def test_what_the_caller_was_handling_is_no_trouble_of_the_sentinels() -> None:
@@ -140,7 +151,7 @@ def test_what_the_caller_was_handling_is_no_trouble_of_the_sentinels() -> None:
         raise handled
     except ssl.SSLError:
         with pytest.raises(NoPrimaryError):
-            search(sentinels(), *(trouble(handled) for _ in range(3)))
+            search(by_tls(), *(trouble(handled) for _ in range(3)))
 
 
 def trouble(behind: Exception) -> Exception:
