@@ -26,8 +26,9 @@ class Certificates(NamedTuple):
         """An authority, and a server's certificate of it."""
         folder.mkdir()
         _openssl(
-            folder, "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA"
-        )
+            folder, "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",  # Python 3.13 insists
+        )  # fmt: skip
         return cls(folder / "ca.pem", folder / "ca.pem", folder / "ca.key").certified("server")
 
     def certified(self, name: str) -> Certificates:
@@ -36,6 +37,7 @@ class Certificates(NamedTuple):
         _openssl(
             folder, "req", "-x509", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.pem",
             "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-addext", "basicConstraints=critical,CA:FALSE",
             "-CA", "ca.pem", "-CAkey", "ca.key",
         )  # fmt: skip
         return self._replace(certificate=folder / f"{name}.pem", key=folder / f"{name}.key")

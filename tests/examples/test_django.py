@@ -19,6 +19,12 @@ from tests.servers import KINDS, first_found
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A handler's thread keeps its connection for CONN_MAX_AGE. It ends with the thread, of which Python
+# 3.13 warns.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:.*<sqlite3\.Connection:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
