@@ -4,8 +4,8 @@ where it is an asyncio client, asyncio ones too.
 
 from __future__ import annotations
 
-import os
 import ssl
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -148,7 +148,7 @@ class Connections:
             "protocol": 2,
         }
 
-    def trouble_of_tls(self, err: Exception, handled: BaseException | None) -> str:
+    def trouble_of_tls(self, err: BaseException | None, handled: BaseException | None) -> str:
         """Why no TLS connection can be made: a file that cannot be read, or that the two sides do
         not agree; nothing, if the connection just ended or is no TLS connection: a server that
         restarts looks so.
@@ -156,13 +156,24 @@ class Connections:
         Args:
             handled: what was being handled when connecting began. Python hangs that on behind.
         """
-        if not self.is_tls:
-            return ""
+        while self.is_tls and err is not None and err is not handled:
+            if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
+                verdict: str = getattr(err, "verify_message", "")
+                return verdict or (getattr(err, "reason", None) or "").lower().replace("_", " ")
+            if isinstance(err, FileNotFoundError | PermissionError | IsADirectoryError):
+                return self._unreadable_file()
+            err = err.__cause__ or err.__context__
+        return ""
+
+    def _unreadable_file(self) -> str:
         for name in _FILES:
             path = self._settings.get(name)
-            if path and not os.access(path, os.R_OK):
+            try:
+                if path:
+                    Path(path).open("rb").close()
+            except OSError:
                 return f"{name}: {path} cannot be read"
-        return _disagreement(err, handled)
+        return ""
 
     def blocking(self, timeout_s: float, **where: Any) -> Any:
         """A blocking connection whose connecting, sending and receiving each take at most
@@ -196,12 +207,3 @@ class Connections:
 
 def _time_limits(timeout_s: float) -> dict[str, float]:
     return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-
-
-def _disagreement(err: BaseException | None, handled: BaseException | None) -> str:
-    while err is not None and err is not handled:
-        if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
-            verdict: str = getattr(err, "verify_message", "")
-            return verdict or (getattr(err, "reason", None) or "").lower().replace("_", " ")
-        err = err.__cause__ or err.__context__
-    return ""

@@ -22,6 +22,7 @@ class Agenda:
         stopped: a suspect found no free slot, so nothing is prefetched.
         passed: how many suspects the last claim passed.
         along_pays: a claim along with a settle is likely to find something.
+        minds: it minds a due time, and claims within a second.
     """
 
     def __init__(self, settings: WorkerSettings, now: float) -> None:
@@ -39,7 +40,7 @@ class Agenda:
         self.passed = 0
         self.found_nothing = False
         self.along_pays = True
-        self._minds = self._has_passed = self._was_full = False
+        self.minds = self._has_passed = self._was_full = False
 
     def claim_is_due(self, now: float) -> bool:
         """Whether to ask for jobs, if there is room."""
@@ -60,9 +61,13 @@ class Agenda:
     def only_polls(self) -> bool:
         """Whether a claim that is due is so for no other reason than that one could be missed."""
         return not (
-            self.hungry or self.token_in_hand or self._all_due or self._minds or self.stopped
+            self.hungry or self.token_in_hand or self._all_due or self.minds or self.stopped
             or self._has_passed or self.emptying is not None
         )  # fmt: skip
+
+    def due_time_has_come(self, now: float) -> bool:
+        """Whether a due time that this worker minds has."""
+        return self.minds and now >= self._next_claim_at
 
     def polled(self, now: float) -> None:
         """A look without a claim, at all kinds, found nothing."""
@@ -85,6 +90,7 @@ class Agenda:
         claimed: Claimed,
         now: float,
         *,
+        looked_at: float | None = None,
         asked_all: bool = True,
         have_more: bool = False,
         along: bool = False,
@@ -93,6 +99,7 @@ class Agenda:
         """A claim was answered. One that asked for some kinds only proves nothing of the others.
 
         Args:
+            looked_at: when Redis looked, by a guess that is rather early; None: now.
             have_more: some of those had work.
             along: it went along with a settle.
             was_full: there was no room for more.
@@ -115,21 +122,24 @@ class Agenda:
         elif along:
             self.along_pays = bool(claimed.ids)
         self._all_due = self._all_due and not asked_all
-        self._mind(claimed.next_due_us, now, asked_all=asked_all)
+        due_in_s = None if claimed.next_due_us is None else claimed.next_due_us / 1e6
+        if due_in_s is not None and looked_at is not None:
+            due_in_s -= now - looked_at
+        self._mind(due_in_s, now, asked_all=asked_all)
         if have_more and not claimed.ids:
             self.look_at_all()
-        if self._minds and was_full and not asked_all:
+        if self.minds and was_full and not asked_all:
             # Due times of the other kinds become another's, by a claim of nothing for all.
             self.look_at_all()
             self.token_in_hand = True
 
-    def _mind(self, next_due_us: int | None, now: float, *, asked_all: bool) -> None:
+    def _mind(self, due_in_s: float | None, now: float, *, asked_all: bool) -> None:
         """When to claim next, and whether this worker minds a due time."""
         pause_s = self._poll_s
-        self._minds = next_due_us is not None or (self._minds and not asked_all)
-        if next_due_us is not None:
+        self.minds = due_in_s is not None or (self.minds and not asked_all)
+        if due_in_s is not None:
             # Whoever minds a due time says so again before its word expires.
-            pause_s = min(pause_s, next_due_us / 1e6, TIMEKEEPER_MS / 2000)
+            pause_s = min(pause_s, due_in_s, TIMEKEEPER_MS / 2000)
         next_claim_at = now + pause_s
         self._next_claim_at = (
             next_claim_at if asked_all else min(self._next_claim_at, next_claim_at)

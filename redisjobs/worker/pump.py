@@ -212,8 +212,7 @@ class Pump:
             return
         if room.free and self._agenda.emptying is None:
             self._bell.listen([around.keys.bell(kind) for kind in kinds])
-        if self._bell.pending:
-            self._trips.prepare()
+        self._trips.prepare(listening=self._bell.pending)
         around.wakeup.armed = True
         if crew.ended and crew.waiting <= crew.low_water:
             return
@@ -224,6 +223,8 @@ class Pump:
             unsettled=bool(crew.ended) or bool(self._held.unsettled),
         )
         if not self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
+            if self._agenda.due_time_has_come(time.monotonic()):
+                self._trips.begin_prepared()
             return
         self._agenda.token_came()
         # Redis works on the claim while this process still reads which bell it was.

@@ -26,6 +26,10 @@ from redisjobs.worker.kinds_in_turn import FEW, Asked, KindsInTurn
 from redisjobs.worker.standing import Standing, Surroundings
 
 _QUICK = 4
+# Redis looked in the middle of a round trip, or sooner: what took longer than this was waiting, for
+# this thread's turn or on a long way. A claim that comes before its time finds nothing, and is
+# followed by one that does.
+_LONG_TRIP_S = 0.001
 # A handler's thread that was woken needs the interpreter, which this thread would hold for longer.
 _LET_BEGIN_S = 0.00003
 
@@ -144,26 +148,30 @@ class RoundTrips:
 
     def forget(self) -> None:
         """The connection broke: what came of the round trip under way will not be heard."""
-        self._flight = None
+        self._flight = self._prepared = None
 
-    def prepare(self) -> None:
-        """Before a worker that holds nothing sleeps: puts the claim together that the bell will
-        ask for. To do so when it rings takes a process that slept a quarter of a millisecond.
+    def prepare(self, *, listening: bool) -> None:
+        """Before a worker that holds nothing sleeps, listening: puts the claim together that the
+        bell, or a due time, will ask for. To do so then takes a process that slept a quarter of a
+        millisecond.
 
-        It asks for what has a free slot, no more: by then the pace may be another.
+        Whoever may sleep for long asks for what has a free slot, no more: by then the pace may be
+        another.
         """
         self._prepared = None
-        if len(self._held) or len(self._around.handlers.kinds) > FEW:
+        if not listening or len(self._held) or len(self._around.handlers.kinds) > FEW:
             return
         asked = self._asking(time.monotonic(), coming=0)
         if asked is None or not asked.request.free:
             return
-        request = asked.request._replace(limit=asked.request.free, ahead=())
-        self._prepared = self._flight_of([], asked._replace(request=request))
+        if not self._agenda.minds:
+            request = asked.request._replace(limit=asked.request.free, ahead=())
+            asked = asked._replace(request=request)
+        self._prepared = self._flight_of([], asked)
 
     def begin_prepared(self) -> None:
-        """The bell rang: begins the round trip that was prepared, unless something else happened
-        meanwhile.
+        """The bell rang, or a due time has come: begins the round trip that was prepared, unless
+        something else happened meanwhile.
         """
         flight, self._prepared = self._prepared, None
         around, now = self._around, time.monotonic()
@@ -212,7 +220,7 @@ class RoundTrips:
         settling = settle(around.keys, around.life.current.worker_id, settlements)
         claiming = _claiming(around.keys, None if asked is None else asked.request)
         send = prepare(join(settling, claiming), self._line)
-        return lambda: _Flight(settlements, asked, send())
+        return lambda: _Flight(time.monotonic(), settlements, asked, send())
 
     def _land(self) -> Claimed | None:
         """What came of the round trip under way: its outcomes are settled. The jobs that it claimed
@@ -237,9 +245,11 @@ class RoundTrips:
             now = time.monotonic()
             self._standing.confirmed()
             self.turns.answered(asked.turn, claimed.kinds, claimed.left_over, now)
+            looked_at = flight.began_at + min(now - flight.began_at, _LONG_TRIP_S) / 2
             self._agenda.claimed(
-                claimed, now, asked_all=asked.turn.all, have_more=self.turns.have_more,
-                along=bool(flight.settlements), was_full=len(claimed.ids) >= asked.request.limit,
+                claimed, now, looked_at=looked_at, asked_all=asked.turn.all,
+                have_more=self.turns.have_more, along=bool(flight.settlements),
+                was_full=len(claimed.ids) >= asked.request.limit,
             )  # fmt: skip
         return claimed
 
@@ -343,8 +353,11 @@ class _Asking(NamedTuple):
 
 
 class _Flight(NamedTuple):
-    """A round trip under way: what it settles, whose turn it asked for, and what hears it."""
+    """A round trip under way: when it began, what it settles, whose turn it asked for, and what
+    hears it.
+    """
 
+    began_at: float
     settlements: Sequence[Settlement]
     asked: _Asking | None
     landing: Callable[[], tuple[list[Settlement], Claimed | None]]

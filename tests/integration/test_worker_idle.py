@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from redisjobs import Job, RedisQueue
 from redisjobs.keys import Keys
 from redisjobs.record import encode_job
 from redisjobs.worker import Worker
+from redisjobs.worker.round_trips import RoundTrips
 from tests.running import Ledger, running
 from tests.waiting import wait_until
 
@@ -67,6 +69,49 @@ def test_what_no_bell_told_of_is_found_by_the_poll(queue: RedisQueue, client: re
             pipeline.zadd(keys.of_kind("kind")[0], {job.id: 1})
             pipeline.execute()
         ledger.wait_for(["silent"])
+
+
+def test_a_due_time_finds_its_claim_put_together(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[bool, bool]] = []
+    begin = RoundTrips.begin_prepared
+
+    def noted(trips: RoundTrips) -> None:
+        begin(trips)
+        begun.append((trips._agenda.token_in_hand, trips.under_way))
+
+    monkeypatch.setattr(RoundTrips, "begin_prepared", noted)
+    ledger = Ledger()
+    with running(queue, {"kind": ledger.note}, poll_interval=60):
+        queue.enqueue(Job("kind", id="later", delay=timedelta(seconds=0.3)))
+        ledger.wait_for(["later"])
+    assert (False, True) in begun, "it was no bell that this claim was begun for"
+
+
+@pytest.mark.parametrize("why", ["the connection broke", "it does not listen"])
+def test_a_claim_put_together_is_not_kept_for_another_time(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """By then the worker may have another id, or no free slot."""
+    seen: list[RoundTrips] = []
+    prepare = RoundTrips.prepare
+
+    def noted(trips: RoundTrips, *, listening: bool) -> None:
+        prepare(trips, listening=listening)
+        if trips._prepared:
+            seen.append(trips)
+
+    monkeypatch.setattr(RoundTrips, "prepare", noted)
+    with running(queue, {"kind": Ledger().note}, poll_interval=60):
+        wait_until(lambda: seen, "a claim is put together")
+    (trips, *_) = seen
+    trips._prepared = lambda: pytest.fail("it was sent")
+    if why == "the connection broke":
+        trips.forget()
+    else:
+        prepare(trips, listening=False)
+    assert trips._prepared is None
 
 
 @pytest.mark.parametrize("cut", ["bell", "claim"])

@@ -102,6 +102,25 @@ class TestClaiming:
         agenda.claimed(_claimed(next_due_us=next_due_us), NOW)
         assert agenda.claim_is_due(NOW + TIMEKEEPER_MS / 2000)
 
+    def test_whoever_minds_a_due_time_knows_when_it_has_come(self) -> None:
+        agenda = _after(_claimed(next_due_us=250_000))
+        assert [agenda.due_time_has_come(NOW + s) for s in (0.2499, 0.25)] == [False, True]
+
+    def test_a_due_time_counts_from_when_redis_looked(self) -> None:
+        agenda = Agenda(SETTINGS, NOW)
+        agenda.claimed(_claimed(next_due_us=250_000), NOW, looked_at=NOW - 0.1)
+        assert [agenda.due_time_has_come(NOW + s) for s in (0.1499, 0.15)] == [False, True]
+
+    @pytest.mark.parametrize("next_due_us", [None, 10**12])
+    def test_a_slow_redis_is_asked_no_more_often(self, next_due_us: int | None) -> None:
+        agenda = Agenda(SETTINGS, NOW)
+        agenda.claimed(_claimed(next_due_us=next_due_us), NOW, looked_at=NOW - 5)
+        assert [agenda.claim_is_due(NOW + s) for s in (0.99, 1.0)] == [False, True]
+
+    def test_a_poll_is_no_due_time(self) -> None:
+        agenda = _after(_claimed())
+        assert not agenda.due_time_has_come(NOW + SETTINGS.poll_interval_s)
+
     def test_what_another_minds_is_left_to_the_poll(self) -> None:
         slow = WorkerSettings.of(10, "auto", 60, 30, 3, 5, 30)
         agenda = Agenda(slow, NOW)

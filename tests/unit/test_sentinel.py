@@ -137,6 +137,8 @@ def test_where_none_has_a_certificate_that_holds_nobody_waits() -> None:
 def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
     asked = by_tls(ssl_ca_certs=str(tmp_path / "gone.pem"))
     with pytest.raises(ConfigurationError, match=r"ssl_ca_certs: \S*gone\.pem cannot be read"):
+        search(asked, *(trouble(FileNotFoundError()) for _ in range(3)))
+    with pytest.raises(NoPrimaryError):
         search(asked, DEAD, DEAD, DEAD)
 
 
