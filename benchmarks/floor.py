@@ -16,11 +16,15 @@ from urllib.parse import urlsplit
 import hiredis
 
 from benchmarks.servers import Served
+from redisjobs import Job
+from redisjobs.record import encode_job
 
 BATCH = 100
+LARGE_BATCH = 1000  # as many as a worker of redisjobs claims and settles at most
 _READ_BYTES = 2**20
-# A record of redisjobs with a payload of 105 bytes, and an id as it makes them.
-RECORD = b"1noop\0\0" + b"x" * 131
+PAYLOAD = b"x" * 105
+MARK = 2**31  # as long as nearly all marks are
+RECORD = encode_job(Job("noop", PAYLOAD), MARK, len(PAYLOAD)).record
 _JOBS, _DUE, _HELD = b"floor:jobs", b"floor:due", b"floor:held"
 
 _ENQUEUE = """
@@ -74,10 +78,15 @@ class Raw:
         return replies
 
 
-def _ids(jobs: int) -> Iterator[Sequence[bytes]]:
-    ids = (b"019a3b1c%020d" % place for place in range(jobs))
-    while part := list(itertools.islice(ids, BATCH)):
+def _ids(jobs: int, batch: int) -> Iterator[Sequence[bytes]]:
+    ids = (b"%020d" % place for place in range(jobs))  # as long as those that redisjobs makes
+    while part := list(itertools.islice(ids, batch)):
         yield part
+
+
+def _leave(raw: Raw, served: Served) -> None:
+    raw.close()
+    assert served.client.dbsize() == 0, "the floor left something behind"
 
 
 def _rates(jobs: int, filled_s: float, drained_s: float, redis_us: float) -> dict[str, float]:
@@ -102,53 +111,52 @@ def scripts(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
     for text in (_ENQUEUE, _CLAIM, _SETTLE):
         raw.ask(("SCRIPT", "LOAD", text))
     used, began = served.cpu_us(), time.monotonic()
-    for ids in _ids(jobs):
+    for ids in _ids(jobs, batch):
         raw.ask(call(_ENQUEUE, *(word for id in ids for word in (id, RECORD))))
     filled, filled_us = time.monotonic(), served.cpu_us()
     [(ids, _)] = raw.ask(call(_CLAIM, batch))
     while ids:
         _, (ids, _) = raw.ask(call(_SETTLE, *ids), call(_CLAIM, batch))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    assert served.client.dbsize() == 0, "the floor left something behind"
-    raw.close()
+    _leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
     return {**rates, "redis_life_us": (drained_us - used) / jobs}
 
 
-def commands(served: Served, jobs: int) -> dict[str, float]:
+def commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
     """The same data moved by plain pipelined commands, each over many jobs."""
     raw = Raw(served.url)
     used, began = served.cpu_us(), time.monotonic()
-    for ids in _ids(jobs):
+    for ids in _ids(jobs, batch):
         raw.ask(
             ("HSET", _JOBS, *(word for id in ids for word in (id, RECORD))),
             ("ZADD", _DUE, *(word for id in ids for word in (1, id))),
         )
     filled, filled_us = time.monotonic(), served.cpu_us()
-    while popped := raw.ask(("ZPOPMIN", _DUE, BATCH))[0]:
+    while popped := raw.ask(("ZPOPMIN", _DUE, batch))[0]:
         ids = popped[::2]
         raw.ask(("RPUSH", _HELD, *ids), ("HMGET", _JOBS, *ids))
         raw.ask(("LTRIM", _HELD, len(ids), -1), ("HDEL", _JOBS, *ids))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    raw.close()
+    _leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
     return {**rates, "redis_life_us": (drained_us - used) / jobs}
 
 
-def single_commands(served: Served, jobs: int) -> dict[str, float]:
+def single_commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
     """The same data moved by plain commands for one job each, pipelined."""
     raw = Raw(served.url)
     used, began = served.cpu_us(), time.monotonic()
-    for ids in _ids(jobs):
+    for ids in _ids(jobs, batch):
         raw.ask(
             *(("HSET", _JOBS, id, RECORD) for id in ids), *(("ZADD", _DUE, 1, id) for id in ids)
         )
     filled, filled_us = time.monotonic(), served.cpu_us()
-    for ids in _ids(jobs):
+    for ids in _ids(jobs, batch):
         raw.ask(*(("ZPOPMIN", _DUE) for _ in ids))
         raw.ask(*(("RPUSH", _HELD, id) for id in ids), *(("HGET", _JOBS, id) for id in ids))
         raw.ask(*(("LPOP", _HELD) for _ in ids), *(("HDEL", _JOBS, id) for id in ids))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    raw.close()
+    _leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
     return {**rates, "redis_life_us": (drained_us - used) / jobs}

@@ -72,9 +72,10 @@ def bare_pop(server: str, jobs: int) -> dict[str, float]:
         journal, raw = Journal(notes), Raw(served.url)
         popper = [sys.executable, "-m", "benchmarks.popper", served.url]
         with running(popper, 1, journal.environ, Path(folder, "log")):
+            wait_for("the popper", lambda: served.client.info("clients")["blocked_clients"] == 1)
             load = ForeignLoad()
             for _ in range(jobs + _WARM_UP):
-                raw.ask(("LPUSH", "popper", stamped(time.monotonic())))
+                raw.ask(("RPUSH", "popper", stamped(time.monotonic())))
                 time.sleep(random.uniform(0.005, 0.015))
             wait_for("all to be popped", lambda: journal.runs() >= jobs + _WARM_UP)
             foreign = load.cores()

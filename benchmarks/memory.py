@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from benchmarks.contender import PAYLOAD, Ours
+from benchmarks.contender import Ours
+from benchmarks.floor import MARK, PAYLOAD
 from benchmarks.plots import Plot
 from benchmarks.report import Benchmark, Metric, Options, Run, main
 from benchmarks.servers import KINDS, Served, serving
@@ -20,7 +21,6 @@ from redisjobs import Job
 from redisjobs.record import encode_job
 
 _CHUNK = 1000
-_MARK = 2**31  # as long as nearly all marks are
 
 
 def _grown(kind: str, jobs: int, store: Callable[[Served], Any]) -> float:
@@ -39,7 +39,7 @@ def parts(kind: str, jobs: int) -> dict[str, float]:
     """One kind of server: the whole, and its parts, in bytes per job."""
     made = [Job("noop", PAYLOAD) for _ in range(jobs)]
     ids = [job.id for job in made]
-    record = encode_job(made[0], _MARK, len(PAYLOAD)).record
+    record = encode_job(made[0], MARK, len(PAYLOAD)).record
 
     def whole(served: Served) -> None:
         with closing(Ours(served).queue) as queue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ class Plot:
     Attributes:
         metrics: metric → title; one panel for each.
         rows: only rows whose name begins with one of these, if any.
+        panels: in place of `metrics`, for each panel its title, its metric, and how its rows begin.
         over: the rows are named "<series>: <size>", and are drawn as lines over that size.
         log: a logarithmic scale of values; sizes always have one.
     """
 
     title: str
-    metrics: Mapping[str, str]
+    metrics: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[str, ...] = ()
     over: str | None = None
     log: bool = False
+    panels: tuple[tuple[str, str, str], ...] = ()
 
 
 def draw(plot: Plot, rows: Rows, path: Path) -> None:
@@ -38,16 +40,17 @@ def draw(plot: Plot, rows: Rows, path: Path) -> None:
     from matplotlib import pyplot
 
     shown = {name: row for name, row in rows.items() if not plot.rows or name.startswith(plot.rows)}
-    metrics = {
-        name: title
+    panels = plot.panels or [
+        (title, name, "")
         for name, title in plot.metrics.items()
         if any(name in row for row in shown.values())
-    } or dict(plot.metrics)
-    count = len(metrics)
+    ]
+    count = len(panels)
     height = 3.2 if plot.over else max(1.6, 0.32 * len(shown) + 0.9)
-    figure, panels = pyplot.subplots(1, count, figsize=(4.6 * count, height), squeeze=False)
-    for panel, (metric, title) in zip(panels[0], metrics.items(), strict=True):
-        (_lines if plot.over else _bars)(panel, plot, metric, shown)
+    figure, axes = pyplot.subplots(1, count, figsize=(4.6 * count, height), squeeze=False)
+    for panel, (title, metric, start) in zip(axes[0], panels, strict=True):
+        of = {name: row for name, row in shown.items() if name.startswith(start)}
+        (_lines if plot.over else _bars)(panel, plot, metric, of)
         panel.set_title(title, fontsize=9)
         panel.tick_params(labelsize=8)
     figure.suptitle(plot.title, fontsize=10)
@@ -77,18 +80,23 @@ def _bars(panel: Any, plot: Plot, metric: str, rows: Rows) -> None:
 
 
 def _lines(panel: Any, plot: Plot, metric: str, rows: Rows) -> None:
-    series: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[float, tuple[float, float, float]]]] = {}
     for name, row in rows.items():
         label, _, size = name.rpartition(": ")
         if metric in row and label:
             digits = size.split()[0].replace(",", "")
-            series.setdefault(label, []).append((float(digits), statistics.median(row[metric])))
+            series.setdefault(label, []).append((float(digits), _spread(row[metric])))
     for label, points in series.items():
-        panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        panel.errorbar(
+            [size for size, _ in points],
+            [middle for _, (middle, _, _) in points],
+            yerr=[[below for _, (_, below, _) in points], [above for _, (_, _, above) in points]],
+            marker="o", markersize=3, capsize=2, label=label,
+        )  # fmt: skip
     panel.set_xscale("log")
     panel.set_yscale("log" if plot.log else "linear")
     if not plot.log:
         panel.set_ylim(bottom=0)
     panel.set_xlabel(plot.over, fontsize=8)
-    if series:
+    if len(series) > 1:
         panel.legend(fontsize=7)

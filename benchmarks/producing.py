@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks.contender import PAYLOAD
+from benchmarks.floor import PAYLOAD
 from benchmarks.servers import Served
 from redisjobs import Job, RedisQueue
 from redisjobs.operations.enqueue import enqueue

@@ -21,7 +21,7 @@ from benchmarks import latency, memory, profiling, scale, scheduled, targets, th
 from benchmarks.peers import __main__ as peers
 from benchmarks.plots import draw
 from benchmarks.processes import ROOT
-from benchmarks.report import Benchmark, Figures, Options, as_json, measure, table
+from benchmarks.report import Benchmark, Figures, Options, about, as_json, measure, table
 
 SET: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK
@@ -48,15 +48,10 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def section(figures: Figures, benchmark: Benchmark, plot: str | None) -> str:
     """What stands between the markers of one benchmark."""
-    foreign = [v for row in figures.rows.values() for v in row.get("foreign_cores", ())]
-    about = (
-        f"{figures.machine}; {figures.server}; redis-py {figures.redis_py}."
-        f" Median (least to greatest) of {figures.runs} run{'s' * (figures.runs > 1)}"
-    )
-    if foreign:
-        about += f"; others kept {sum(foreign) / len(foreign):.2f} cores busy meanwhile"
     shown = [one for one in benchmark.metrics if one.name != "foreign_cores"]
-    parts = [about + ".", markdown(table(figures, shown))]
+    parts = [about(figures), markdown(table(figures, shown))]
+    if figures.failures:
+        parts.append("Not measured: " + "; ".join(dict.fromkeys(figures.failures)) + ".")
     if plot:
         parts.append(f"![{benchmark.title}]({plot})")
     return "\n\n".join(parts)
@@ -84,7 +79,7 @@ def rewrite(place: Place) -> None:
             plot = None
             if benchmark.plot:
                 drawn = path.with_suffix(".svg")
-                draw(benchmark.plot, figures.rows, drawn)
+                draw(benchmark.plot, figures.measured(), drawn)
                 plot = drawn.relative_to(place.page.parent).as_posix()
             page = between(page, name, section(figures, benchmark, plot))
     page = between(page, "targets", markdown(targets.lines(everything)))

@@ -6,10 +6,12 @@ import argparse
 import json
 import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +42,13 @@ class Options:
     server: str
     full: bool = False
     only: Sequence[str] = ()
+    failures: list[str] = field(default_factory=list)
+    turn: int = 0  # which run this is, from 0
+
+    def failed(self, what: str, err: Exception) -> None:
+        """Something was not measured. The others are all the same."""
+        self.failures.append(f"{what}: {err}")
+        print(f"{what} is not measured: {err}", file=sys.stderr)
 
     def wants(self, row: str) -> bool:
         """Whether this row is asked for: all are, unless --only names some."""
@@ -62,7 +71,13 @@ class Benchmark:
 
 @dataclass
 class Figures:
-    """All runs of one benchmark, and what they ran on."""
+    """All runs of one benchmark, and what they ran on.
+
+    Attributes:
+        rows: row → metric → a value for each run, None where a run has none. Runs that have none at
+            the end are left out.
+        failures: what was not measured, and why.
+    """
 
     name: str
     title: str
@@ -72,18 +87,29 @@ class Figures:
     jobs: int
     runs: int
     seconds: float = 0.0
-    rows: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    code: str = ""
+    failures: list[str] = field(default_factory=list)
+    rows: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
 
     def add(self, run: Run) -> None:
         """One more run."""
         for row, values in run.items():
             for metric, value in values.items():
-                self.rows.setdefault(row, {}).setdefault(metric, []).append(value)
+                of = self.rows.setdefault(row, {}).setdefault(metric, [])
+                of += [None] * (self.runs - len(of))
+                of.append(value)
+        self.runs += 1
 
-    def median(self, row: str, metric: str) -> float | None:
-        """The middle of all runs; None if it was not measured."""
-        values = self.rows.get(row, {}).get(metric)
-        return statistics.median(values) if values else None
+    def values(self, row: str, metric: str) -> list[float]:
+        """What was measured, of the runs that did."""
+        return known(self.rows.get(row, {}).get(metric, ()))
+
+    def measured(self) -> dict[str, dict[str, list[float]]]:
+        """All rows, as `values` has them."""
+        return {
+            row: {metric: self.values(row, metric) for metric in of}
+            for row, of in self.rows.items()
+        }
 
     @classmethod
     def load(cls, path: Path) -> Figures:
@@ -91,10 +117,18 @@ class Figures:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
+def known(values: Sequence[float | None]) -> list[float]:
+    """Without the runs that have none."""
+    return [value for value in values if value is not None]
+
+
 def as_json(figures: Figures) -> str:
     """What `Figures.load` reads, with the numbers of one row and metric on one line."""
     rounded = {
-        row: {metric: [float(f"{value:.6g}") for value in values] for metric, values in of.items()}
+        row: {
+            metric: [None if value is None else float(f"{value:.6g}") for value in values]
+            for metric, values in of.items()
+        }
         for row, of in figures.rows.items()
     }
     text = json.dumps({**asdict(figures), "rows": rounded}, indent=1)
@@ -119,16 +153,33 @@ def cell(values: Sequence[float] | None, digits: int) -> str:
 
 
 def table(figures: Figures, metrics: Sequence[Metric]) -> list[list[str]]:
-    """Head and rows, of those metrics that were measured."""
-    shown = [one for one in metrics if any(one.name in row for row in figures.rows.values())]
+    """Head and rows, of those metrics that were measured. A row that some runs lack says so."""
+    rows = figures.measured()
+    shown = [one for one in metrics if any(one.name in row for row in rows.values())]
     head = [figures.name, *(one.title for one in shown)]
+
+    def named(name: str) -> str:
+        runs = max(map(len, rows[name].values()))
+        return name if runs == figures.runs else f"{name} ({runs} of {figures.runs} runs)"
+
     return [
         head,
         *(
-            [name, *(cell(row.get(one.name), one.digits) for one in shown)]
-            for name, row in figures.rows.items()
+            [named(name), *(cell(row.get(one.name), one.digits) for one in shown)]
+            for name, row in rows.items()
         ),
     ]
+
+
+def about(figures: Figures) -> str:
+    """On what it was measured, when, and how often."""
+    text = f"{figures.machine}; {figures.server}; redis-py {figures.redis_py}; {figures.code}."
+    runs = "One run" if figures.runs == 1 else f"Median (least to greatest) of {figures.runs} runs"
+    foreign = [value for row in figures.rows for value in figures.values(row, "foreign_cores")]
+    if not foreign:
+        return f"{text} {runs}."
+    mean, most = statistics.fmean(foreign), max(foreign)
+    return f"{text} {runs}; others kept {mean:.2f} cores busy meanwhile, {most:.2f} at most."
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -157,6 +208,18 @@ def _options(benchmark: Benchmark, arguments: Sequence[str] | None) -> argparse.
     return parser.parse_args(arguments)
 
 
+def _code() -> str:
+    """Today, and which commit this is."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    try:
+        told = subprocess.run(
+            asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except OSError:
+        told = ""
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {told or 'unknown'}"
+
+
 def measure(
     benchmark: Benchmark, options: Options, save: Callable[[Figures], object] | None = None
 ) -> Figures:
@@ -167,12 +230,12 @@ def measure(
         server = served.name
     figures = Figures(
         benchmark.name, benchmark.title, machine(), server, redis.__version__,
-        options.jobs, 0,
+        options.jobs, 0, code=_code(), failures=options.failures,
     )  # fmt: skip
     began = time.monotonic()
     for place in range(options.runs):
-        figures.add(benchmark.run(options))
-        figures.runs, figures.seconds = place + 1, time.monotonic() - began
+        figures.add(benchmark.run(replace(options, turn=place)))
+        figures.seconds = time.monotonic() - began
         if save:
             save(figures)
         print(f"run {place + 1} of {options.runs}", file=sys.stderr)
@@ -184,13 +247,12 @@ def main(benchmark: Benchmark, arguments: Sequence[str] | None = None) -> Figure
     asked = _options(benchmark, arguments)
     options = Options(asked.runs, asked.jobs, asked.server, asked.full, tuple(asked.only))
     figures = measure(benchmark, options)
-    print(f"{benchmark.title}\n{figures.machine}; {figures.server}; redis-py {figures.redis_py}")
-    print(f"median (least to greatest) of {figures.runs} runs\n")
+    print(f"{benchmark.title}\n{about(figures)}\n")
     print(aligned(table(figures, benchmark.metrics)))
     if asked.json:
         asked.json.write_text(as_json(figures), encoding="utf-8")
     if asked.plot:
         if benchmark.plot is None:
             raise SystemExit(f"{benchmark.name} has no plot")
-        draw(benchmark.plot, figures.rows, asked.plot)
+        draw(benchmark.plot, figures.measured(), asked.plot)
     return figures

@@ -9,6 +9,7 @@ The rate is taken once a fifth has ended, so that starting an interpreter is no 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks import floor
@@ -37,11 +38,14 @@ DRAINS = {
     "redisjobs, prefetch=0": Drain(settings={"prefetch": 0}),
     "redisjobs, default retention": Drain(settings={"retention": 3600.0}),
 }
-# Where one row is quoted as a fraction of another.
-FRACTIONS = {
-    "redisjobs, sync": "floor: bare scripts",
-    "redisjobs, default retention": "redisjobs, sync",
-}
+# Where one row is quoted as a fraction of another: of which, and as what.
+FRACTIONS = (
+    ("redisjobs, sync", "floor: bare scripts, 100 a call", "of_floor"),
+    ("redisjobs, sync", "floor: bare scripts, 1,000 a call", "of_large_floor"),
+    ("redisjobs, 2 processes", "floor: bare scripts, 100 a call", "of_floor"),
+    ("redisjobs, 2 processes", "floor: bare scripts, 1,000 a call", "of_large_floor"),
+    ("redisjobs, default retention", "redisjobs, sync", "of_without_retention"),
+)
 
 
 def drained(served: Served, how: Drain, jobs: int) -> dict[str, float]:
@@ -53,19 +57,20 @@ def drained(served: Served, how: Drain, jobs: int) -> dict[str, float]:
     producer_us = (time.process_time() - before) * 1e6 / jobs
     bulk = jobs / (time.monotonic() - began)
     result = drain(served, ours, jobs, processes=how.processes)
-    life_us = (served.cpu_us() - used) / jobs
     return {
         **result.metrics(),
         "bulk_per_s": bulk,
         "producer_cpu_us": producer_us,
-        "redis_life_us": life_us,
+        "redis_life_us": (result.redis_us - used) / jobs,
     }
 
 
-FLOORS = {
-    "floor: bare scripts": floor.scripts,
-    "floor: plain commands, many jobs each": floor.commands,
-    "plain commands, one job each": floor.single_commands,
+FLOORS: dict[str, tuple[Callable[[Served, int, int], dict[str, float]], int]] = {
+    "floor: bare scripts, 100 a call": (floor.scripts, floor.BATCH),
+    "floor: bare scripts, 1,000 a call": (floor.scripts, floor.LARGE_BATCH),
+    "floor: plain commands, 100 jobs each": (floor.commands, floor.BATCH),
+    "floor: plain commands, 1,000 jobs each": (floor.commands, floor.LARGE_BATCH),
+    "plain commands, one job each": (floor.single_commands, floor.BATCH),
 }
 
 
@@ -77,26 +82,28 @@ def run(options: Options) -> Run:
             jobs = options.jobs // 4 if how.settings.get("prefetch") == 0 else options.jobs
             with serving(options.server) as served:
                 rows[name] = drained(served, how, jobs)
-    for name, move in FLOORS.items():
+    for name, (move, batch) in FLOORS.items():
         if options.wants(name):
             with serving(options.server) as served:
                 load = ForeignLoad()
-                rows[name] = move(served, options.jobs)
+                rows[name] = move(served, options.jobs, batch)
                 rows[name]["foreign_cores"] = load.cores()
     if options.wants("redisjobs, one by one"):
         with serving(options.server) as served:
             load = ForeignLoad()
             rows["redisjobs, one by one"] = one_by_one(served, options.jobs // 20)
             rows["redisjobs, one by one"]["foreign_cores"] = load.cores()
-    for name, other in FRACTIONS.items():
+    for name, other, what in FRACTIONS:
         if name in rows and other in rows:
-            rows[name]["fraction"] = rows[name]["jobs_per_s"] / rows[other]["jobs_per_s"]
+            rows[name][what] = rows[name]["jobs_per_s"] / rows[other]["jobs_per_s"]
     return rows
 
 
 METRICS = [
     Metric("jobs_per_s", "drain/s"),
-    Metric("fraction", "of it: floor; without retention", 2),
+    Metric("of_floor", "of the floor, 100 a call", 2),
+    Metric("of_large_floor", "of the floor, 1,000 a call", 2),
+    Metric("of_without_retention", "of the rate without retention", 2),
     Metric("worker_cpu_us", "worker CPU µs", 1),
     Metric("redis_cpu_us", "Redis CPU µs", 1),
     Metric("redis_life_us", "Redis CPU µs, whole life", 1),

@@ -35,3 +35,8 @@ async def one(payload: str) -> None:
 async def many(number: int, payload: str) -> None:
     """So many at once."""
     await app.enqueue_many([noop.prepare(payload) for _ in range(number)])
+
+
+async def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; kept in whole milliseconds."""
+    await noop.options(schedule_ms=round(due * 1000)).enqueue(payload)

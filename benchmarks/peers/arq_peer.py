@@ -10,7 +10,7 @@ from typing import Any
 from arq import create_pool
 from arq.connections import RedisSettings
 
-from benchmarks.peers.common import at_once, handle_async, url
+from benchmarks.peers.common import as_datetime, at_once, handle_async, url
 
 _pool: Any = None
 
@@ -41,3 +41,8 @@ async def opened() -> AsyncIterator[None]:
 async def one(payload: str) -> None:
     """One job."""
     await _pool.enqueue_job("noop", payload)
+
+
+async def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; kept in whole milliseconds."""
+    await _pool.enqueue_job("noop", payload, _defer_until=as_datetime(due))

@@ -1,5 +1,6 @@
 // BullMQ, on Node; BENCHMARK_PEER is the folder where it is installed:
-//     node bullmq_peer.mjs work | many NUMBER | one NUMBER | stamped NUMBER
+//     node bullmq_peer.mjs work | many NUMBER | one NUMBER | stamped NUMBER |
+//         later NUMBER LEAD SPREAD
 import { createRequire } from 'node:module';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +12,9 @@ const payload = 'x'.repeat(105);
 const done = { removeOnComplete: true, removeOnFail: true };
 // The same clock as Python's time.monotonic().
 const seconds = () => Number(process.hrtime.bigint()) / 1e9;
+// The same as its time.time(), which Date.now() cuts off at a millisecond.
+const wallSeconds = () => (performance.timeOrigin + performance.now()) / 1e3;
+const stamped = (moment) => moment.toFixed(7).padEnd(20).padEnd(105, 'x');
 
 function work() {
   const values = [];
@@ -24,11 +28,12 @@ function work() {
   };
   setInterval(write, 100);
   const sort = process.env.BENCHMARK_WORK;
+  const clock = sort === 'late' ? wallSeconds : seconds;
   const worker = new Worker('peer', async (job) => {
     if (sort === 'wait') await new Promise((go) => setTimeout(go, 5));
     else if (sort === 'cpu') compute();
     runs += 1;
-    if (job.data.p[0] !== 'x') values.push(seconds() - Number(job.data.p.slice(0, 20)));
+    if (job.data.p[0] !== 'x') values.push(clock() - Number(job.data.p.slice(0, 20)));
     if (runs === 1) write();
   }, { connection, concurrency: Number(process.env.BENCHMARK_AT_ONCE) });
   process.on('SIGTERM', async () => { await worker.close(); process.exit(0); });
@@ -43,7 +48,19 @@ function compute() {
   }
 }
 
-async function produce(how, number) {
+// One at once, the others due from so many seconds later on, spread over so many seconds.
+async function later(queue, number, lead, spread) {
+  await queue.add('noop', { p: payload });
+  const first = Date.now() + lead * 1000;
+  for (let place = 0; place < number; place += 1) {
+    const due = first + Math.round(spread * 1000 * place / number);
+    const timestamp = Date.now();
+    await queue.add('noop', { p: stamped(due / 1000) }, { timestamp, delay: due - timestamp });
+  }
+  if (Date.now() >= first) throw new Error(`enqueueing took longer than the lead of ${lead} s`);
+}
+
+async function produce(how, number, lead, spread) {
   const queue = new Queue('peer', { connection, defaultJobOptions: done });
   await queue.waitUntilReady();
   const began = seconds();
@@ -52,9 +69,11 @@ async function produce(how, number) {
       const count = Math.min(1000, number - first);
       await queue.addBulk(Array.from({ length: count }, () => ({ name: 'noop', data: { p: payload } })));
     }
+  } else if (how === 'later') {
+    await later(queue, number, lead, spread);
   } else {
     for (let place = 0; place < number; place += 1) {
-      const p = how === 'one' ? payload : seconds().toFixed(7).padEnd(20).padEnd(105, 'x');
+      const p = how === 'one' ? payload : stamped(seconds());
       await queue.add('noop', { p });
       if (how === 'stamped') await new Promise((go) => setTimeout(go, 5 + Math.random() * 10));
     }
@@ -63,6 +82,6 @@ async function produce(how, number) {
   await queue.close();
 }
 
-const [how, number] = process.argv.slice(2);
+const [how, ...numbers] = process.argv.slice(2);
 if (how === 'work') work();
-else await produce(how, Number(number));
+else await produce(how, ...numbers.map(Number));

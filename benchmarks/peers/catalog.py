@@ -31,6 +31,8 @@ class Peer(NamedTuple):
         python: the Python it needs, where it cannot have the benchmark's own.
         two: whether it is measured with two worker processes, too.
         environ: settings that it takes from the environment.
+        module: its module is `<module>_peer`, where that is not its name.
+        only_drained: it is another row's peer with other settings, so nothing else is measured.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Peer(NamedTuple):
     python: str = ""
     two: bool = False
     environ: Mapping[str, str] = {}
+    module: str = ""
+    only_drained: bool = False
 
     @property
     def folder(self) -> Path:
@@ -69,7 +73,8 @@ class Peer(NamedTuple):
         if self.is_node:
             return ["node", str(HERE / "bullmq_peer.mjs"), how, str(number)]
         python = str(self.folder / "bin" / "python")
-        return [python, "-m", "benchmarks.peers.produce", self.name, how, str(number)]
+        module = self.module or self.name
+        return [python, "-m", "benchmarks.peers.produce", module, how, str(number)]
 
     def _word(self, word: str) -> str:
         return str(self.folder / word) if word.startswith("bin/") else word
@@ -85,9 +90,29 @@ PEERS = (
         environ={"MAYU_RESULT_TTL": "0"},
     ),
     Peer(
+        "mayu", "mayu, async", ("mayu",),
+        ("bin/mayu", "worker", "benchmarks.peers.mayu_async_peer:app", "--mode", "thread",
+         "--processes", "1", "--threads", "AT_ONCE", "--prefetch-multiplier", "512",
+         "--log-level", "WARNING"),
+        (("xlen", "mayu:{default}:stream"),), 0.5, 1, python="3.13",
+        environ={"MAYU_RESULT_TTL": "0"}, module="mayu_async", only_drained=True,
+    ),
+    Peer(
+        "mayu", "mayu, its defaults", ("mayu",),
+        ("bin/mayu", "worker", "benchmarks.peers.mayu_peer:app", "--processes", "1",
+         "--log-level", "WARNING"),
+        (("xlen", "mayu:{default}:stream"),), 0.2, 1, python="3.13",
+        environ={"MAYU_RESULT_TTL": "0"}, only_drained=True,
+    ),
+    Peer(
         "bullmq", "BullMQ (Node, concurrency 500)", ("bullmq", "ioredis"),
         ("node", "HERE/bullmq_peer.mjs", "work"),
         (("llen", "bull:peer:wait"), ("llen", "bull:peer:active")), 0.5, 500, two=True,
+    ),
+    Peer(
+        "bullmq", "BullMQ, 10 at once", ("bullmq", "ioredis"),
+        ("node", "HERE/bullmq_peer.mjs", "work"),
+        (("llen", "bull:peer:wait"), ("llen", "bull:peer:active")), 0.25, 10, only_drained=True,
     ),
     Peer(
         "ardiq", "ArdiQ (Rust core)", ("ardiq",),

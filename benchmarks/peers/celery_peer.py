@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import as_datetime, handle, url
 
 app = Celery("peer", broker=url())
 app.conf.update(
@@ -26,3 +26,8 @@ def noop(payload: str) -> None:
 def one(payload: str) -> None:
     """One job."""
     noop.delay(payload)
+
+
+def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch."""
+    noop.apply_async((payload,), eta=as_datetime(due))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 
 from benchmarks.journal import note, ran
 
@@ -20,6 +21,11 @@ def url() -> str:
 def stamped(moment: float) -> str:
     """A payload that begins with a moment, in seconds."""
     return f"{moment:<{STAMP_WIDTH}.7f}".ljust(len(PAYLOAD), "x")
+
+
+def as_datetime(moment: float) -> datetime:
+    """Seconds since the epoch, as most peers take the moment when a job is due."""
+    return datetime.fromtimestamp(moment, UTC)
 
 
 def at_once() -> int:
@@ -49,8 +55,21 @@ def _wait(_: str) -> None:
     ran()
 
 
+def _late(payload: str) -> None:
+    """Nothing but being counted, or noting how late the job is if it says when it was due, in
+    seconds by the wall clock; the server is on this machine and has its clock.
+    """
+    now = time.time()
+    if payload[0] == "x":
+        ran()
+    else:
+        note(now - float(payload[:STAMP_WIDTH]))
+
+
 # What every peer's handler does.
-handle = {"": _count, "cpu": _compute, "wait": _wait}[os.environ.get("BENCHMARK_WORK", "")]
+handle = {"": _count, "cpu": _compute, "wait": _wait, "late": _late}[
+    os.environ.get("BENCHMARK_WORK", "")
+]
 
 
 async def handle_async(payload: str) -> None:

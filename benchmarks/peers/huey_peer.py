@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from huey import RedisHuey
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import as_datetime, handle, url
 
 huey = RedisHuey("peer", url=url(), results=False)
 
@@ -19,3 +19,8 @@ def noop(payload: str) -> None:
 def one(payload: str) -> None:
     """One job."""
     noop(payload)
+
+
+def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; the consumer looks each second."""
+    noop.schedule((payload,), eta=as_datetime(due))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mayu import App
 
-from benchmarks.peers.common import handle, url
+from benchmarks.peers.common import as_datetime, handle, url
 
 app = App(broker=url())
 
@@ -19,3 +19,8 @@ def noop(payload: str) -> None:
 def one(payload: str) -> None:
     """One job."""
     noop.delay(payload)
+
+
+def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; kept in whole milliseconds."""
+    noop.send(payload, eta=as_datetime(due))

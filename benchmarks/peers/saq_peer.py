@@ -32,3 +32,8 @@ async def opened() -> AsyncIterator[None]:
 async def one(payload: str) -> None:
     """One job."""
     await queue.enqueue("noop", payload=payload, ttl=-1)
+
+
+async def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; the worker looks each second."""
+    await queue.enqueue("noop", payload=payload, ttl=-1, scheduled=due)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from streaq import Worker
 
-from benchmarks.peers.common import at_once, handle_async, url
+from benchmarks.peers.common import as_datetime, at_once, handle_async, url
 
 worker = Worker(redis_url=url(), queue_name="peer", concurrency=at_once(), prefetch=1000)
 
@@ -34,3 +34,8 @@ async def one(payload: str) -> None:
 async def many(number: int, payload: str) -> None:
     """So many at once."""
     await worker.enqueue_many([noop.enqueue(payload) for _ in range(number)])
+
+
+async def later(payload: str, due: float) -> None:
+    """One job, for a moment in seconds since the epoch; the worker looks every 500 ms."""
+    await noop.enqueue(payload).start(schedule=as_datetime(due))

@@ -11,6 +11,7 @@ from benchmarks import latency, memory, profiling, scale, scheduled, throughput,
 from benchmarks.contender import Ours
 from benchmarks.drain import drain
 from benchmarks.peers import __main__ as peers
+from benchmarks.peers.install import NotHere
 from benchmarks.report import Benchmark, Options
 from benchmarks.servers import KINDS, serving
 
@@ -33,11 +34,11 @@ def rows_of(benchmark: Benchmark, *only: str, **changes: Any) -> Mapping[str, Ma
 
 def test_throughput_yields_rates_costs_and_fractions() -> None:
     rows = rows_of(throughput.BENCHMARK, "redisjobs, sync", "floor", "one job each", "one by one")
-    assert {"jobs_per_s", "worker_cpu_us", "redis_life_us", "bulk_per_s", "fraction"} <= set(
-        rows["redisjobs, sync"]
-    )
+    assert {
+        "jobs_per_s", "worker_cpu_us", "redis_life_us", "bulk_per_s", "of_floor", "of_large_floor",
+    } <= set(rows["redisjobs, sync"])  # fmt: skip
     assert {"enqueue_per_s", "bare_per_s", "of_bare"} <= set(rows["redisjobs, one by one"])
-    assert len(rows) == 5
+    assert len(rows) == 7
 
 
 def test_two_processes_share_a_drain() -> None:
@@ -72,6 +73,7 @@ def test_latency_measures_every_job() -> None:
 
 def test_scheduled_jobs_are_late_and_never_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduled, "ROWS", {"redisjobs, spread": ("late", 0.2)})
+    monkeypatch.setattr(scheduled, "PEERS", ())
     rows = rows_of(scheduled.BENCHMARK, jobs=10)
     assert rows["redisjobs, spread"]["least_ms"] >= 0
 
@@ -90,6 +92,7 @@ def test_scale_has_a_row_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "WORKERS", (2,))
     monkeypatch.setattr(scale, "PROCESSES", (1,))
     monkeypatch.setattr(scale, "IDLE_S", 0.2)
+    monkeypatch.setattr(scale, "DUE_S", 0.2)
     monkeypatch.setattr(scale, "SETTLE_S", 0.2)
     monkeypatch.setattr(scale, "LONG_S", 0.1)
     rows = rows_of(scale.BENCHMARK)
@@ -104,9 +107,36 @@ def test_scale_has_a_row_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["redisjobs, long jobs on two workers"]["max_ms"] > 0
 
 
-def test_our_own_row_among_the_peers() -> None:
-    rows = rows_of(peers.BENCHMARK, "redisjobs, prefetch=0")
-    assert {"jobs_per_s", "bytes_per_job"} <= set(rows["redisjobs, prefetch=0"])
+@pytest.mark.parametrize("name", ["redisjobs, prefetch=0", "redisjobs, typed task"])
+def test_our_own_row_among_the_peers(name: str) -> None:
+    rows = rows_of(peers.BENCHMARK, name)
+    assert {"jobs_per_s", "bytes_per_job"} <= set(rows[name])
+
+
+def test_every_other_run_goes_from_the_last_row_to_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+
+    def noted(_: Options, name: str) -> dict[str, dict[str, float]]:
+        order.append(name)
+        return {name: {"jobs_per_s": 1.0}}
+
+    monkeypatch.setattr(peers, "_rows_of_ours", noted)
+    forth, back = (peers.run(replace(OPTIONS, turn=turn, only=("redisjobs",))) for turn in (0, 1))
+    assert order == [*peers.OURS, *reversed(peers.OURS)]
+    assert list(forth) == list(back) == list(peers.OURS)
+
+
+def test_a_peer_that_cannot_be_measured_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: object) -> None:
+        raise NotHere("no Node")
+
+    monkeypatch.setattr(peers, "install", away)
+    options = replace(OPTIONS, only=("bullmq",), failures=[])
+    assert peers.run(options) == {}
+    assert all("no Node" in failure for failure in options.failures)
+    assert len(options.failures) == 2
 
 
 def test_a_drain_that_ran_a_job_too_many_has_no_figures() -> None:

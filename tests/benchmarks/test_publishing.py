@@ -20,10 +20,15 @@ from benchmarks.report import Figures, aligned, as_json, cell, table
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def figures(name: str, **rows: dict[str, list[float]]) -> Figures:
-    made = Figures(name, "title", "machine", "server", "8", 100, 3)
+def figures(name: str, runs: int = 3, **rows: dict[str, list[float | None]]) -> Figures:
+    made = Figures(name, "title", "machine", "server", "8", 100, runs)
     made.rows = {key.replace("_", " "): row for key, row in rows.items()}
     return made
+
+
+def measured(what: str, *of: Figures) -> targets.Seen:
+    (target,) = [one for one in targets.TARGETS if one.what == what]
+    return target.measured({one.name: one for one in of})
 
 
 def test_a_cell_has_the_median_and_the_spread() -> None:
@@ -34,7 +39,7 @@ def test_a_cell_has_the_median_and_the_spread() -> None:
 
 def test_only_what_was_measured_has_a_column() -> None:
     drawn = table(
-        figures("latency", a={"p50_ms": [1.0]}, b={"p50_ms": [2.0]}), SET["latency"].metrics
+        figures("latency", 1, a={"p50_ms": [1.0]}, b={"p50_ms": [2.0]}), SET["latency"].metrics
     )
     assert drawn == [["latency", "p50 ms"], ["a", "1.00"], ["b", "2.00"]]
     assert aligned(drawn).splitlines()[1] == "a          1.00"
@@ -47,12 +52,37 @@ def test_ratios_are_of_the_pairs_of_each_run() -> None:
         "redisjobs, sync": {"jobs_per_s": [30.0, 80.0, 60.0]},
         "mayu (fast) 1.0": {"jobs_per_s": [10.0, 40.0, 15.0]},
     }
-    [first] = [one for one in targets.TARGETS if one.what == "drain, one worker process, sync"]
-    assert first.measured({"peers": drawn}) == "3.0 (2.0 to 4.0) x mayu"
+    assert measured("drain, one worker process, sync", drawn).text == "3.0 (2.0 to 4.0) x mayu"
+
+
+def test_a_run_that_failed_is_in_no_pair() -> None:
+    made = Figures("peers", "title", "machine", "server", "8", 100, 0)
+    made.add({"redisjobs, sync": {"jobs_per_s": 30.0}})
+    made.add({"redisjobs, sync": {"jobs_per_s": 80.0}, "mayu": {"jobs_per_s": 40.0}})
+    made.add({"mayu": {"jobs_per_s": 10.0}})
+    assert measured("drain, one worker process, sync", made).text == "2.0 x mayu"
+    assert [row[0] for row in table(made, SET["peers"].metrics)][1:] == [
+        "redisjobs, sync (2 of 3 runs)", "mayu (2 of 3 runs)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mayu", "bullmq", "verdict"),
+    [(10.0, 5.0, "met"), (20.0, 5.0, "in part"), (20.0, 20.0, "missed")],
+)
+def test_a_target_is_met_missed_or_met_in_part(mayu: float, bullmq: float, verdict: str) -> None:
+    drawn = figures("peers", 1)
+    drawn.rows = {
+        "redisjobs, sync": {"jobs_per_s": [30.0]},
+        "mayu (fast) 1.0": {"jobs_per_s": [mayu]},
+        "BullMQ (Node) 6": {"jobs_per_s": [bullmq]},
+    }
+    (line,) = [line for line in targets.lines({"peers": drawn})[1:] if line[0].startswith("drain")]
+    assert line[-1] == verdict
 
 
 def test_targets_that_were_not_measured_are_not_shown() -> None:
-    assert targets.lines({}) == [["what", "target", "measured"]]
+    assert targets.lines({})[1:] == []
 
 
 def test_only_what_is_between_markers_is_rewritten() -> None:
@@ -118,6 +148,6 @@ def test_processor_time_is_of_a_process_and_its_children() -> None:
 def test_every_peer_has_its_side_of_the_measurement() -> None:
     for peer in PEERS:
         ending = "mjs" if peer.is_node else "py"
-        assert (HERE / f"{peer.name}_peer.{ending}").is_file(), peer.name
-        assert peer.left, f"{peer.name}: nothing says when it is empty"
+        assert (HERE / f"{peer.module or peer.name}_peer.{ending}").is_file(), peer.title
+        assert peer.left, f"{peer.title}: nothing says when it is empty"
         assert os.fspath(peer.folder).startswith(os.fspath(ROOT))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
+from redisjobs import AsyncRedisQueue
 from tests import drivers
+from tests.drivers import RUNNERS
 from tests.worker_process import Wire, WorkerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from redisjobs import RedisQueue
     from redisjobs.embedded import EmbeddedServer
@@ -55,3 +58,24 @@ def wire(redis_server: EmbeddedServer, queue_name: str) -> Iterator[Wire]:
     """What the handlers in such a process say, and hear."""
     with redis.Redis.from_url(redis_server.url, socket_timeout=None) as client:
         yield Wire(client, queue_name)
+
+
+@pytest.fixture(params=list(RUNNERS))
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """What runs a coroutine: on asyncio's own loop, and on uvloop's."""
+
+    def run_it(coroutine: Coroutine[Any, Any, None]) -> None:
+        async def in_time() -> None:
+            async with asyncio.timeout(30):
+                await coroutine
+
+        with asyncio.Runner(loop_factory=RUNNERS[request.param]) as runner:
+            runner.run(in_time())
+
+    return run_it
+
+
+@pytest.fixture
+def open_queue(redis_server: EmbeddedServer, queue_name: str) -> Callable[[], AsyncRedisQueue]:
+    """Makes a queue, to be closed by the test."""
+    return lambda: AsyncRedisQueue.from_url(redis_server.url, queue_name)
