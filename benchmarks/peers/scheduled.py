@@ -2,12 +2,14 @@
 
 Each peer with its own documented way to delay a job, at the settings of the catalog. Lateness is
 from the moment when a job is due to the first line of the handler, by the clock of this machine.
-Moments are whole milliseconds. A peer that starts jobs early is shown as it is.
+Moments are whole milliseconds. A peer that starts jobs early is shown as it is. Where a peer looks
+for due jobs at intervals, "one instant" shows where in one of them, at random, the instant fell.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -24,8 +26,10 @@ from benchmarks.servers import serving
 from benchmarks.waiting import wait_for
 
 _PATIENCE_S = 60.0
-# From when the producer has warmed up to the first moment; all are enqueued by then.
+# From when the producer has warmed up to the first moment, at least; all are enqueued by then.
 _LEAD_S = 1.0
+# So much is added at random: most that look at intervals do so each second from when they started.
+_INTERVAL_S = 1.0
 _LEADS_S: Mapping[str, float] = {"celery": 3.0, "rq": 3.0}
 # What its worker is told, beyond the catalog, to start delayed jobs at all.
 _OPTIONS: Mapping[str, tuple[str, ...]] = {"rq": ("--with-scheduler",)}
@@ -48,7 +52,7 @@ def scheduled(
         NotHere: it cannot be installed on this machine, or not be measured so.
         RuntimeError: its worker ended, or jobs could not be enqueued in the time for that.
         TimeoutError: it did not run all jobs within 60 s.
-        AssertionError: a job ran twice, or something is left in the queue.
+        AssertionError: there were more runs than jobs, or something is left in the queue.
     """
     if peer.name in _NOT_HERE:
         raise NotHere(_NOT_HERE[peer.name])
@@ -75,7 +79,8 @@ def _lateness(server: str, peer: Peer, jobs: int, spread_s: float) -> dict[str, 
             _enqueue(contender, peer.producing("one", 1))
             wait_for(f"{peer.name} to run a job", lambda: has_run(1), patience_s=_PATIENCE_S)
             load, lead_s = ForeignLoad(), _LEADS_S.get(peer.name, _LEAD_S)
-            _enqueue(contender, [*peer.producing("later", jobs), str(lead_s), str(spread_s)])
+            lead_s += random.uniform(0, _INTERVAL_S)
+            _enqueue(contender, [*peer.producing("later", jobs), f"{lead_s:.3f}", str(spread_s)])
             wait_for(
                 f"{peer.name} to run {jobs:,} jobs that were due later",
                 lambda: has_run(jobs + _AT_ONCE),
