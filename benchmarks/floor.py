@@ -89,17 +89,20 @@ def _leave(raw: Raw, served: Served) -> None:
     assert served.client.dbsize() == 0, "the floor left something behind"
 
 
-def _rates(jobs: int, filled_s: float, drained_s: float, redis_us: float) -> dict[str, float]:
+def _rates(
+    jobs: int, filled_s: float, drained_s: float, redis_us: float, done: int | None = None
+) -> dict[str, float]:
+    done = done or jobs
     return {
         "bulk_per_s": jobs / filled_s,
-        "jobs_per_s": jobs / drained_s,
-        "redis_cpu_us": redis_us / jobs,
+        "jobs_per_s": done / drained_s,
+        "redis_cpu_us": redis_us / done,
     }
 
 
-def scripts(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
+def scripts(served: Served, jobs: int, batch: int = BATCH, until_left: int = 0) -> dict[str, float]:
     """The scripted floor: three scripts, each job enqueued, claimed and settled, settle and claim
-    in one round trip.
+    in one round trip. `until_left`: stop when so many are left.
     """
     raw = Raw(served.url)
     keys = (3, _JOBS, _DUE, _HELD)
@@ -115,12 +118,21 @@ def scripts(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
         raw.ask(call(_ENQUEUE, *(word for id in ids for word in (id, RECORD))))
     filled, filled_us = time.monotonic(), served.cpu_us()
     [(ids, _)] = raw.ask(call(_CLAIM, batch))
-    while ids:
+    done = 0
+    while ids and done < jobs - until_left:
+        done += len(ids)
         _, (ids, _) = raw.ask(call(_SETTLE, *ids), call(_CLAIM, batch))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    _leave(raw, served)
-    rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
-    return {**rates, "redis_life_us": (drained_us - used) / jobs}
+    if until_left:
+        raw.close()
+    else:
+        _leave(raw, served)
+    rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us, done)
+    return {
+        **rates,
+        "fill_redis_us": (filled_us - used) / jobs,
+        "redis_life_us": (drained_us - used) / jobs,
+    }
 
 
 def commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:

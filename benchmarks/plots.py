@@ -28,7 +28,7 @@ class Plot:
     rows: tuple[str, ...] = ()
     over: str | None = None
     log: bool = False
-    panels: tuple[tuple[str, str, str], ...] = ()
+    panels: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
 def draw(plot: Plot, rows: Rows, path: Path) -> None:
@@ -41,7 +41,7 @@ def draw(plot: Plot, rows: Rows, path: Path) -> None:
 
     shown = {name: row for name, row in rows.items() if not plot.rows or name.startswith(plot.rows)}
     panels = plot.panels or [
-        (title, name, "")
+        (title, name, ("",))
         for name, title in plot.metrics.items()
         if any(name in row for row in shown.values())
     ]

@@ -13,10 +13,12 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks import floor
 from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
 from benchmarks.drain import drain
@@ -60,22 +62,38 @@ def _drain_of(served: Served, ours: Ours, waiting: int, measured: int) -> dict[s
 
 
 def waiting_jobs(options: Options) -> Rows:
-    """The cost of a job beside ever more that wait. Few are drained several times: one drain of
-    them is too short to be measured.
-    """
-    rows: Rows = {}
-    sizes = (*SIZES, FULL_SIZE) if options.full else SIZES
-    for size in sizes:
-        scaled = max(200, size * options.jobs // 40_000)
-        measured = min(options.jobs, scaled * 4 // 5)
-        drains = []
-        for _ in range(max(1, options.jobs // measured)):
-            with serving(options.server) as served:
-                drains.append(_drain_of(served, Ours(served), scaled, measured))
-        rows[f"redisjobs beside waiting: {size:,}"] = {
-            metric: fmean(drain[metric] for drain in drains) for metric in drains[0]
-        }
-    return rows
+    """The cost of a job beside ever more that wait, and of bare scripts that move as many."""
+    ours: Rows = {}
+    bare: Rows = {}
+    for size in (*SIZES, FULL_SIZE) if options.full else SIZES:
+        ours[f"redisjobs beside waiting: {size:,}"] = _beside(options, size, _ours_drained)
+        bare[f"floor: bare scripts beside waiting: {size:,}"] = _beside(
+            options, size, _bare_drained
+        )
+    return ours | bare
+
+
+def _beside(
+    options: Options, size: int, drained: Callable[[Served, int, int], dict[str, float]]
+) -> dict[str, float]:
+    """Few jobs are drained several times: once is too short to be measured."""
+    scaled = max(200, size * options.jobs // 40_000)
+    measured = min(options.jobs, scaled * 4 // 5)
+    drains = []
+    for _ in range(max(1, options.jobs // measured)):
+        with serving(options.server) as served:
+            drains.append(drained(served, scaled, measured))
+    return {metric: fmean(one[metric] for one in drains) for metric in drains[0]}
+
+
+def _ours_drained(served: Served, waiting: int, measured: int) -> dict[str, float]:
+    return _drain_of(served, Ours(served), waiting, measured)
+
+
+def _bare_drained(served: Served, waiting: int, measured: int) -> dict[str, float]:
+    load = ForeignLoad()
+    row = floor.scripts(served, waiting, floor.LARGE_BATCH, max(1, waiting - measured))
+    return {**row, "foreign_cores": load.cores()}
 
 
 def kinds(options: Options) -> Rows:
@@ -266,11 +284,19 @@ BENCHMARK = Benchmark(
         "What grows with the queue, and what does not",
         over="how many",
         panels=(
-            ("Redis CPU, µs a job, beside waiting", "redis_cpu_us", "redisjobs beside waiting"),
-            ("worker CPU, µs a job, beside waiting", "worker_cpu_us", "redisjobs beside waiting"),
-            ("Redis CPU, µs a job, with kinds", "redis_cpu_us", "redisjobs with kinds"),
-            ("Redis %, idle workers, 100 due a second", "redis_percent", "redisjobs with idle"),
-            ("jobs/s with processes, 5 ms each", "jobs_per_s", "redisjobs with processes"),
+            (
+                "Redis CPU, µs a job, beside waiting",
+                "redis_cpu_us",
+                ("redisjobs beside waiting", "floor"),
+            ),
+            (
+                "worker CPU, µs a job, beside waiting",
+                "worker_cpu_us",
+                ("redisjobs beside waiting",),
+            ),
+            ("Redis CPU, µs a job, with kinds", "redis_cpu_us", ("redisjobs with kinds",)),
+            ("Redis %, idle workers, 100 due a second", "redis_percent", ("redisjobs with idle",)),
+            ("jobs/s with processes, 5 ms each", "jobs_per_s", ("redisjobs with processes",)),
         ),
     ),
 )

@@ -314,7 +314,11 @@ TARGETS = (
     ),
     Target(
         "10,000 → 1,000,000 waiting jobs", "cost of a job x 1.3 at most",
-        _growth("redisjobs beside waiting", ("10,000", "1,000,000"), _CPU, Limit(most=1.3)),
+        _all_of(
+            _growth("redisjobs beside waiting", ("10,000", "1,000,000"), _CPU, Limit(most=1.3)),
+            _growth("floor: bare scripts beside waiting", ("10,000", "1,000,000"),
+                    {"redis_cpu_us": "floor: Redis CPU"}, None),
+        ),
     ),
     Target(
         "1 → 200 kinds", "cost of a job x 1.5 at most",
