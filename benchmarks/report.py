@@ -173,7 +173,8 @@ def table(figures: Figures, metrics: Sequence[Metric]) -> list[list[str]]:
 
 def about(figures: Figures) -> str:
     """On what it was measured, when, and how often."""
-    text = f"{figures.machine}; {figures.server}; redis-py {figures.redis_py}; {figures.code}."
+    on = [figures.machine, figures.server, f"redis-py {figures.redis_py}", figures.code]
+    text = "; ".join(filter(None, on)) + "."
     runs = "One run" if figures.runs == 1 else f"Median (least to greatest) of {figures.runs} runs"
     foreign = [value for row in figures.rows for value in figures.values(row, "foreign_cores")]
     if not foreign:
@@ -209,15 +210,21 @@ def _options(benchmark: Benchmark, arguments: Sequence[str] | None) -> argparse.
 
 
 def _code() -> str:
-    """Today, and which commit this is."""
-    asked = ["git", "describe", "--always", "--dirty"]
+    """Today, which commit this is, and whether what is measured, or measures, has changed since.
+    Figures and page may have.
+    """
+    commit = _git("describe", "--always") or "unknown"
+    changed = _git("status", "--porcelain", "--", "redisjobs", "benchmarks")
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}{' and changes' * bool(changed)}"
+
+
+def _git(*words: str) -> str:
+    root = Path(__file__).parents[1]
     try:
-        told = subprocess.run(
-            asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        ).stdout.strip()
+        ran = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     except OSError:
-        told = ""
-    return f"{datetime.now(UTC):%Y-%m-%d}, commit {told or 'unknown'}"
+        return ""
+    return ran.stdout.strip()
 
 
 def measure(
