@@ -11,30 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from redisjobs import AsyncRedisQueue, ConfigurationError, Context, Job, RedisQueue, Status, Worker
-from tests.drivers import RUNNERS
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     import redis
 
     from redisjobs.embedded import EmbeddedServer
-
-
-@pytest.fixture(params=list(RUNNERS))
-def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """What runs a coroutine: on asyncio's own loop, and on uvloop's."""
-
-    def run_it(coroutine: Coroutine[Any, Any, None]) -> None:
-        async def in_time() -> None:
-            async with asyncio.timeout(30):
-                await coroutine
-
-        with asyncio.Runner(loop_factory=RUNNERS[request.param]) as runner:
-            runner.run(in_time())
-
-    return run_it
 
 
 def test_async_handlers_run_on_the_callers_loop_and_plain_ones_on_threads(
