@@ -44,7 +44,8 @@ class Outcome(NamedTuple):
     exception: BaseException | None = None
 
 
-_DONE_WITHOUT_RESULT = Outcome(Status.DONE)
+# Of nearly every run.
+PLAINLY_DONE = Outcome(Status.DONE)
 
 
 def run(
@@ -54,17 +55,32 @@ def run(
 
     `floor` is the shortest delay before another attempt, `max_result` the most bytes of a result.
     """
+    before = running_context.set(ctx)
+    try:
+        return _called(fn, ctx, job, floor, max_result)
+    finally:
+        running_context.reset(before)
+
+
+def run_in_own_context(
+    fn: SyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
+) -> Outcome:
+    """As `run`, for a caller that gives each run a copy of its `contextvars` and throws it away."""
+    running_context.set(ctx)
+    return _called(fn, ctx, job, floor, max_result)
+
+
+def _called(
+    fn: SyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None
+) -> Outcome:
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
-    before = running_context.set(ctx)
     try:
         result = fn(ctx, job)
     except BaseException as err:  # noqa: BLE001 - what ends a handler must not end the worker
         return outcome_of_exception(err, ctx, floor)
-    finally:
-        running_context.reset(before)
     if result is None:
-        return _DONE_WITHOUT_RESULT
+        return PLAINLY_DONE
     return _outcome_of_result(result, max_result)
 
 
@@ -101,7 +117,7 @@ async def run_in_task(
             # A coroutine that is thrown away unfinished is closed outside of its task's context.
             running_context.reset(before)
     if result is None:
-        return _DONE_WITHOUT_RESULT
+        return PLAINLY_DONE
     return _outcome_of_result(result, max_result)
 
 

@@ -39,14 +39,11 @@ class Context:
         token: a fencing token: greater than that of every earlier delivery of the job.
     """
 
-    __slots__ = (
-        "_adapter", "_base_logger", "_callback", "_cancel_reason", "_event",
-        "attempt", "job_id", "job_kind", "losses", "queue_name", "token", "worker_id",
-    )  # fmt: skip
-    _adapter: JobLogger | None
-    _callback: Callable[[], object] | None
-    _cancel_reason: CancelReason | None
-    _event: threading.Event | None
+    # What most runs never have: one context is made for each.
+    _adapter: JobLogger | None = None
+    _callback: Callable[[], object] | None = None
+    _cancel_reason: CancelReason | None = None
+    _event: threading.Event | None = None
 
     def __init__(
         self,
@@ -67,7 +64,6 @@ class Context:
         self.losses = losses
         self.token = token
         self._base_logger = base_logger
-        self._adapter = self._cancel_reason = self._event = self._callback = None
 
     @classmethod
     def background(

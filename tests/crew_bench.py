@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redisjobs.context import Context
 from redisjobs.job import Job
+from redisjobs.origin import Origin
 from redisjobs.registry import is_async
 from redisjobs.worker.crew import Crew, Terms
-from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.delivery import Batch, Delivery
+from redisjobs.worker.incarnation import Incarnation
 from redisjobs.worker.wakeup import Wakeup
 from tests.waiting import Deadline, wait_for_event
 
@@ -35,18 +37,23 @@ class CrewBench:
     """
 
     def __init__(self, concurrency: int) -> None:
-        self.lease_ends = float("inf")
+        self.current = Incarnation(Origin.here())
+        self.current.lease_ends = float("inf")
         self.wakeup = Wakeup()
-        terms = Terms(self._context_of, lambda: self.lease_ends, timedelta(0), MAX_RESULT)
+        terms = Terms(self._job_of, self._context_of, self, timedelta(0), MAX_RESULT)
         self.crew = Crew(concurrency, terms, self.wakeup)
         self._numbers = count(1)
 
-    def _context_of(self, delivery: Delivery) -> Context:
-        return Context("queue", "worker", delivery.id, delivery.kind, 1, 0, delivery.token)
+    def _job_of(self, delivery: Delivery) -> Job:
+        return Job("kind", id=delivery.id)
+
+    def _context_of(self, delivery: Delivery, worker_id: str) -> Context:
+        return Context("queue", worker_id, delivery.id, delivery.kind, 1, 0, delivery.token)
 
     def delivery(self, fn: Callable[..., Any], id: str | None = None) -> Delivery:
         number = next(self._numbers)
-        return Delivery(number, Job("kind", id=id or f"job-{number}"), fn, is_async(fn))
+        batch, id = Batch(number, "kind", fn, is_async(fn)), id or f"job-{number}"
+        return Delivery(batch, id, f"{number}:{id}")
 
     def add(self, *fns: Callable[..., Any]) -> list[Delivery]:
         deliveries = [self.delivery(fn) for fn in fns]

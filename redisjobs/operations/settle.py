@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from redisjobs.errors import IncompatibleQueueError
@@ -18,7 +19,6 @@ MOST_OUTCOMES = 1000
 MOST_BYTES = 4 * 2**20
 # A record of a newer release is looked at again after this long.
 _UNREADABLE_AGAIN_US = 30_000_000
-_new = tuple.__new__
 _PROGRESS = re.compile(rb"[A-Z](\d+):\d+:(.*)", re.DOTALL)  # a state: its attempts, its body
 
 
@@ -46,11 +46,9 @@ class Settlement(NamedTuple):
 _delivery_of, _body_of = itemgetter(0), itemgetter(5)
 
 
-def plainly_done(delivery: str, kind: str, attempts_done: int) -> Settlement:
-    """A job that is done and of which no more is kept. Nearly every job ends with one: it is made
-    past the constructor of the named tuple, which is slow.
-    """
-    return _new(Settlement, (delivery, kind, b"D", attempts_done, 0, b"", None))
+def plainly_done(delivery: str, kind: str) -> Settlement:
+    """A job that is done at its first attempt, and of which no more is kept."""
+    return Settlement(delivery, kind, b"D", 1, 0, b"")
 
 
 def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:
@@ -70,39 +68,60 @@ def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlem
 
 
 def settle(
-    keys: Keys, worker: str, settlements: Sequence[Settlement]
+    keys: Keys,
+    worker: str,
+    settlements: Sequence[Settlement],
+    done: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Operation[list[Settlement]]:
     """Records outcomes, at most about 1,000 and 4 MiB in one call of the script. Returns those that
     were refused, because the worker holds them no longer.
+
+    Args:
+        done: by kind, deliveries that are `plainly_done`, as nearly all are. They go with the first
+            call: 1,000 at most, with what is settled along.
     """
     refused: list[Settlement] = []
     for part in _parts(settlements):
-        call, order = _call(keys, worker, part)
-        replies = yield (call,)
-        refused += (order[place - 1] for place in reply_of(replies))
+        if part or done:
+            call, order = _call(keys, worker, part, done)
+            replies = yield (call,)
+            refused += _refused(reply_of(replies), order, done)
+        done = {}
     return refused
 
 
-def _parts(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]]:
+def _refused(
+    places: Sequence[int], order: Sequence[Settlement], done: Mapping[str, Sequence[str]]
+) -> Iterator[Settlement]:
+    behind = [(kind, name) for kind, names in done.items() for name in names] if places else []
+    for place in places:
+        if place <= len(order):
+            yield order[place - 1]
+        else:
+            kind, name = behind[place - len(order) - 1]
+            yield plainly_done(name, kind)
+
+
+def _parts(settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
     if (
         len(settlements) <= MOST_OUTCOMES
         and sum(map(len, map(_body_of, settlements))) <= MOST_BYTES
     ):
-        if settlements:
-            yield settlements
-        return
-    part: list[Settlement] = []
+        return [settlements]
+    parts: list[list[Settlement]] = [[]]
     size = 0
     for one in settlements:
-        if part and (len(part) == MOST_OUTCOMES or size + len(one.body) > MOST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(one)
+        if parts[-1] and (len(parts[-1]) == MOST_OUTCOMES or size + len(one.body) > MOST_BYTES):
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
         size += len(one.body)
-    yield part
+    return parts
 
 
-def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, list[Settlement]]:
+def _call(
+    keys: Keys, worker: str, part: Sequence[Settlement], done: Mapping[str, Sequence[str]]
+) -> tuple[Call, list[Settlement]]:
     groups: dict[tuple[bytes, str, int | None], list[Settlement]] = {}
     for one in part:
         _, kind, letter, attempts_done, _, body, _ = one
@@ -116,7 +135,8 @@ def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, li
         keys.jobs, keys.state, keys.processing(worker), keys.losses, keys.totals, keys.meta,
         keys.waited,
     ]  # fmt: skip
-    arguments: list[Argument] = [len(groups), len(part)]
+    outcomes = len(part) + sum(map(len, done.values()))
+    arguments: list[Argument] = [len(groups) + len(done), outcomes]
     order: list[Settlement] = []
     for (letter, kind, attempts), group in groups.items():
         arguments += (letter, kind, len(call_keys) + 1, len(group))
@@ -132,4 +152,8 @@ def _call(keys: Keys, worker: str, part: Sequence[Settlement]) -> tuple[Call, li
         else:
             arguments += map(_delivery_of, group)
         order += group
+    for kind, names in done.items():
+        arguments += (b"D", kind, len(call_keys) + 1, len(names), 1)
+        arguments += names
+        call_keys.append(keys.finished(Status.DONE, kind))
     return Call("settle", call_keys, arguments), order

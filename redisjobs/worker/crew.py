@@ -18,12 +18,14 @@ from collections.abc import Callable
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from redisjobs.attempt import Outcome, run, run_in_task
+from redisjobs.attempt import PLAINLY_DONE, Outcome, run_in_own_context, run_in_task
 from redisjobs.context import CancelReason, Context
+from redisjobs.job import Job
 from redisjobs.states import Status
 from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.incarnation import Incarnation
 from redisjobs.worker.loop import STARTS_AT_ONCE, CallersLoop, HandlerLoop, Loop
 from redisjobs.worker.wakeup import Wakeup
 
@@ -34,13 +36,20 @@ _TURN_S = 0.005
 _LOGGER = logging.getLogger("redisjobs.worker")
 
 
+class HasLease(Protocol):
+    """What is to be known of a worker's life."""
+
+    current: Incarnation
+
+
 class Terms(NamedTuple):
-    """On what terms a handler runs: its context, until when one may begin (monotonic), and what
-    `attempt.run` takes.
+    """On what terms a handler runs: its job (None: it cannot be read), its context, the life of its
+    worker, past whose lease none may begin, and what `attempt.run` takes.
     """
 
-    context_of: Callable[[Delivery], Context]
-    lease_ends: Callable[[], float]
+    job_of: Callable[[Delivery], Job | None]
+    context_of: Callable[[Delivery, str], Context]
+    life: HasLease
     floor: timedelta
     max_result: int
 
@@ -83,11 +92,12 @@ class Crew:
 
     def add(self, deliveries: list[Delivery]) -> None:
         """Puts deliveries in the line, and sees that it is worked on."""
-        if self._loop is None and any(delivery.is_async for delivery in deliveries):
+        sorts = {delivery.batch.is_async for delivery in deliveries}
+        if self._loop is None and True in sorts:
             self._loop = self._new_loop()
         self._line.extend(deliveries)
         self.kick()
-        if not all(delivery.is_async for delivery in deliveries):
+        if False in sorts:
             self._wake_member()  # sync ones do not wait for a loop that a handler blocks
 
     @property
@@ -109,9 +119,10 @@ class Crew:
         has not begun never will.
         """
         delivery.cancelled = reason
-        if delivery.context is not None:
-            delivery.context.cancel(reason)
-        if delivery.is_async and self._loop is not None:
+        context = delivery.context
+        if context is not None:
+            context.cancel(reason)
+        if delivery.batch.is_async and self._loop is not None:
             self._loop.call(_cancel_task, delivery)
 
     def close(self, timeout_s: float) -> None:
@@ -136,7 +147,7 @@ class Crew:
             first = self._line[0]
         except IndexError:
             return
-        if not first.is_async:
+        if not first.batch.is_async:
             self._wake_member()
         elif not self._loop_kicked and self._loop is not None:
             self._loop_kicked = True
@@ -164,7 +175,7 @@ class Crew:
         left it to this one to wake it.
         """
         with contextlib.suppress(IndexError):
-            if self._parked or self._line[0].is_async:
+            if self._parked or self._line[0].batch.is_async:
                 self.kick()
 
     def _free_member(self) -> _Member | None:
@@ -189,19 +200,24 @@ class Crew:
         if delivery.cancelled is not None and outcome.status is Status.PENDING:
             # Cancelled in the instant before its handler was called: that is no attempt.
             outcome = outcome if outcome.exception is not None else GIVEN_BACK
+        if outcome is PLAINLY_DONE:
+            delivery.context = None  # what dies young costs the garbage collector nothing
         delivery.outcome = outcome
         self.ended.append(delivery)
         if self._wakeup.armed and len(self._line) <= self.low_water:
             self._wakeup.wake()
 
-    def _may_begin(self, delivery: Delivery) -> bool:
-        """Whether its handler may begin now: the lock holds, by this machine's own clock."""
-        now = time.monotonic()
-        if now >= self._terms.lease_ends():
-            return False
+    def _begun(self, delivery: Delivery) -> Context | None:
+        """The context of its run. None: its handler may not begin: the lock may not hold any more,
+        by this machine's own clock, or it was cancelled.
+        """
+        terms, now = self._terms, time.monotonic()
+        incarnation = terms.life.current
+        if now >= incarnation.lease_ends:
+            return None
         self.last_start = delivery.started_at = now
-        delivery.context = self._terms.context_of(delivery)
-        return delivery.cancelled is None
+        delivery.context = context = terms.context_of(delivery, incarnation.worker_id)
+        return context if delivery.cancelled is None else None
 
     # On a member's thread.
 
@@ -222,7 +238,7 @@ class Crew:
                     return True
             if line and self._slots and not self._waking:
                 self.kick()
-            if not given.is_async:
+            if not given.batch.is_async:
                 self._run(given)
             else:
                 # The slot goes to the loop with it.
@@ -235,16 +251,14 @@ class Crew:
             given = None
 
     def _run(self, delivery: Delivery) -> None:
-        terms = self._terms
-        if self._may_begin(delivery):
-            assert delivery.context is not None
+        terms, outcome = self._terms, GIVEN_BACK
+        job = terms.job_of(delivery)
+        if job is not None and (context := self._begun(delivery)) is not None:
             outcome = self._context.copy().run(
-                run, delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
+                run_in_own_context, delivery.batch.fn, context, job, terms.floor, terms.max_result
             )
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at
-        else:
-            outcome = GIVEN_BACK
         self._end(delivery, outcome)
 
     def park(self, member: _Member, has_slot: bool) -> None:
@@ -302,7 +316,7 @@ class Crew:
             delivery = self._line.popleft()
         except IndexError:
             return False
-        if delivery.is_async:
+        if delivery.batch.is_async:
             self._begin_on_loop(delivery)
             return True
         member = self._free_member()
@@ -313,18 +327,16 @@ class Crew:
         return True
 
     async def _run_async(self, delivery: Delivery) -> None:
-        terms = self._terms
-        if self._may_begin(delivery):
-            assert delivery.context is not None
+        terms, outcome = self._terms, GIVEN_BACK
+        job = terms.job_of(delivery)
+        if job is not None and (context := self._begun(delivery)) is not None:
             outcome = await run_in_task(
-                delivery.fn, delivery.context, delivery.job, terms.floor, terms.max_result
+                delivery.batch.fn, context, job, terms.floor, terms.max_result
             )
             if isinstance(outcome.exception, asyncio.CancelledError) and self._is_host_ending():
                 outcome = GIVEN_BACK
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at
-        else:
-            outcome = GIVEN_BACK
         self._end(delivery, outcome)
         self._pass_slot_on()
 

@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from redisjobs.attempt import Outcome
 from redisjobs.context import CancelReason, Context
 from redisjobs.job import Job
 
 
-class Delivery:
-    """A job that this worker holds, from its claim until it is settled or given back.
+class Batch(NamedTuple):
+    """What the deliveries of one claim and kind have in common.
 
     Attributes:
+        fn: their handler; `is_async` says of which sort.
+        alone: the one in it runs alone, as its last chance.
+        read: makes a job of an id and a record, if it is one that has no progress yet.
+    """
+
+    token: int
+    kind: str
+    fn: Any
+    is_async: bool
+    alone: bool = False
+    read: Callable[[str, bytes], Job | None] = lambda _id, _record: None
+
+
+class Delivery:
+    """A job that this process holds, from its claim until it is settled or given back. One is made
+    for each job: what most never have is an attribute of the class.
+
+    Attributes:
+        id: the job's.
         name: `<token>:<id>`, as it stands in the processing list.
-        fn: its handler; `is_async` says of which sort.
+        record: as it was stored. It is read when the job begins, or with `state`, where there is
+            one, when it was claimed: that is its progress.
+        job: what was read already.
+        unreadable: why it cannot be.
+        attempts_done: how many attempts had ended when it was claimed: what a handler writes to its
+            job is not settled.
+        last_error: why the last of these failed.
         losses: how often it lost its worker.
-        alone: it runs alone, as its last chance.
         started_at: when its handler began, by the monotonic clock; None while it waits in this
             process.
         seconds: how long its handler ran.
+        context: while it runs, and after a run that did not end well.
+        outcome: how it ended.
         cancelled: why its run is to stop, or is not to begin.
     """
 
-    __slots__ = (
-        "alone", "attempts_done", "cancelled", "context", "fn", "id", "is_async", "job", "kind",
-        "last_error", "losses", "name", "outcome", "seconds", "started_at", "task", "token",
-    )  # fmt: skip
-    cancelled: CancelReason | None
-    context: Context | None
-    outcome: Outcome | None
-    started_at: float | None
-    task: Any
+    state: bytes | None = None
+    job: Job | None = None
+    unreadable: Exception | None = None
+    attempts_done: int = 0
+    last_error: str | None = None
+    losses: int = 0
+    started_at: float | None = None
+    seconds: float = 0.0
+    context: Context | None = None
+    outcome: Outcome | None = None
+    cancelled: CancelReason | None = None
+    task: Any = None
 
-    def __init__(
-        self,
-        token: int,
-        job: Job,
-        fn: Any,
-        is_async: bool,
-        losses: int = 0,
-        alone: bool = False,
-        name: str = "",
-    ) -> None:
-        self.token = token
-        self.id = id = job.id
-        self.kind = job.kind
-        self.name = name or f"{token}:{id}"
-        self.job = job
-        self.fn = fn
-        self.is_async = is_async
-        self.losses = losses
-        # What a handler writes to its job is not settled.
-        self.attempts_done = job.attempts_done
-        self.last_error = job.last_error
-        self.alone = alone
-        self.seconds = 0.0
-        self.context = self.task = self.started_at = self.outcome = self.cancelled = None
+    def __init__(self, batch: Batch, id: str, name: str, record: bytes = b"") -> None:
+        self.batch = batch
+        self.id = id
+        self.name = name
+        self.record = record
+
+    @property
+    def token(self) -> int:
+        """The claim's number: greater than that of every earlier delivery of the job."""
+        return self.batch.token
+
+    @property
+    def kind(self) -> str:
+        """The job's."""
+        return self.batch.kind
 
     def __repr__(self) -> str:
         return f"<Delivery {self.name} ({self.kind})>"

@@ -58,7 +58,10 @@ class Engine:
         self.wakeup = Wakeup()
         life = Life(origin, handlers, settings)
         clerk = Clerk(source.keys.name, handlers, logger)
-        terms = _terms(clerk, life, source.settings.max_result)
+        terms = Terms(
+            clerk.job_of, clerk.context_of, life, settings.min_retry_backoff,
+            source.settings.max_result,
+        )  # fmt: skip
         self._crew = Crew(settings.concurrency, terms, self.wakeup, new_loop)
         self.janitor = Janitor(
             source.keys, line(wait_s), handlers, settings, logger, self._on_crash
@@ -158,15 +161,6 @@ class Engine:
             self._rest_after_beat = 0
             return False
         return True
-
-
-def _terms(clerk: Clerk, life: Life, max_result: int) -> Terms:
-    return Terms(
-        lambda delivery: clerk.context_of(delivery, life.current.worker_id),
-        lambda: life.current.lease_ends,
-        life.settings.min_retry_backoff,
-        max_result,
-    )
 
 
 def _nothing() -> None:

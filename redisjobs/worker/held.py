@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from redisjobs.operations.settle import Settlement
 from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.unsettled import Settling, Unsettled
 
 
 class Reconciled(NamedTuple):
@@ -33,7 +34,7 @@ class Held:
     def __init__(self) -> None:
         self._open: dict[str, Delivery] = {}  # claimed; waits for a slot, or runs
         self._suspects: dict[str, Delivery] = {}  # those of the open ones that lost a worker before
-        self._unsettled: dict[str, Settlement] = {}
+        self._unsettled = Unsettled()
         self._to_release: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ class Held:
     @property
     def runs_alone(self) -> bool:
         """Whether a job has its last chance here."""
-        return any(delivery.alone for delivery in self._suspects.values())
+        return any(delivery.batch.alone for delivery in self._suspects.values())
 
     def count_of_losses(self, losses: int) -> int:
         """How many open ones lost their worker this often, of those that did at all."""
@@ -75,7 +76,15 @@ class Held:
         name = delivery.name
         if not self._close(name):
             return False
-        self._unsettled[name] = settlement
+        self._unsettled.add(settlement)
+        return True
+
+    def plainly_done(self, delivery: Delivery) -> bool:
+        """As `ended`, for one that is done at its first attempt, and of which no more is kept."""
+        name = delivery.name
+        if not self._close(name):
+            return False
+        self._unsettled.add_done(delivery.batch.kind, name)
         return True
 
     def give_back(self, delivery: Delivery) -> bool:
@@ -88,23 +97,25 @@ class Held:
     @property
     def unsettled(self) -> list[Settlement]:
         """What is to be settled. It stays here until `settled` says that Redis knows."""
-        return list(self._unsettled.values())
+        return self._unsettled.all
+
+    def to_settle(self, most: int) -> Settling:
+        """The first so many of these, as they are sent."""
+        return self._unsettled.first(most)
 
     @property
     def has_unsettled(self) -> bool:
         """Whether anything is to be settled."""
-        return bool(self._unsettled)
+        return len(self._unsettled) > 0
 
     @property
     def to_release(self) -> list[str]:
         """What is to be given back. It stays here until `released` says that Redis knows."""
         return list(self._to_release)
 
-    def settled(self, settlements: Iterable[Settlement]) -> None:
+    def settled(self, settling: Settling) -> None:
         """Redis answered: these are recorded, or refused for good."""
-        pop = self._unsettled.pop
-        for settlement in settlements:
-            pop(settlement.delivery, None)
+        self._unsettled.remove(settling)
 
     def released(self, names: Iterable[str]) -> None:
         """Redis answered: these are given back."""
@@ -129,9 +140,11 @@ class Held:
         lost = [delivery for name, delivery in self._open.items() if name not in there]
         for delivery in lost:
             self._close(delivery.name)
-        dropped = [name for name in (*self._unsettled, *self._to_release) if name not in there]
+        dropped = [
+            name for name in (*self._unsettled.names, *self._to_release) if name not in there
+        ]
         for name in dropped:
-            self._unsettled.pop(name, None)
+            self._unsettled.discard(name)
             self._to_release.pop(name, None)
         return Reconciled(orphans, lost, [id_of(name) for name in dropped])
 

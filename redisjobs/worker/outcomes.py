@@ -13,11 +13,11 @@ from redisjobs.context import Context
 from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
 from redisjobs.operations.claim import Claim, Claimed, job_of
-from redisjobs.operations.settle import Settlement, plainly_done, unreadable
+from redisjobs.operations.settle import Settlement, unreadable
 from redisjobs.record import encode_state_body, reader_of_fresh
 from redisjobs.registry import Handlers
 from redisjobs.states import LETTER_OF_STATUS, Status
-from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.delivery import Batch, Delivery
 from redisjobs.worker.held import id_of
 
 
@@ -38,40 +38,60 @@ class Clerk:
             delivery.losses, delivery.token, self._logger,
         )  # fmt: skip
 
-    def deliveries(self, claimed: Claimed) -> tuple[list[Delivery], list[tuple[Claim, Exception]]]:
-        """What a claim handed out; and those jobs that cannot be read, with the reason."""
-        token, alone, prefix = claimed.token, claimed.alone, f"{claimed.token}:"
-        deliveries, unreadable = list[Delivery](), list[tuple[Claim, Exception]]()
-        readers = {
-            kind: (reader_of_fresh(kind), self._handlers.get(kind)) for kind in claimed.kinds
-        }
-        for row in claimed.rows():
-            id, kind, record, state, losses = row
-            read, handler = readers[kind]
-            job = None if state else read(id, record)
-            if job is None:
-                claim = Claim(*row)
-                try:
-                    job = job_of(claim)
-                except (InvalidJobError, IncompatibleQueueError) as err:
-                    unreadable.append((claim, err))
-                    continue
+    def deliveries(self, claimed: Claimed) -> list[Delivery]:
+        """What a claim handed out."""
+        prefix, place = f"{claimed.token}:", 0
+        deliveries: list[Delivery] = []
+        for kind, count in claimed.runs:
+            handler = self._handlers.get(kind)
             assert handler is not None  # only kinds with one are claimed, and none is taken away
-            deliveries.append(Delivery(token, job, *handler, losses, alone, prefix + id))
-        return deliveries, unreadable
+            batch = Batch(claimed.token, kind, *handler, claimed.alone, reader_of_fresh(kind))
+            jobs = slice(place, place + count)
+            deliveries += [
+                Delivery(batch, id, prefix + id, record)
+                for id, record in zip(
+                    map(bytes.decode, claimed.ids[jobs]), claimed.records[jobs], strict=True
+                )
+            ]
+            place += count
+        for delivery, losses in zip(deliveries, claimed.losses, strict=False):
+            delivery.losses = losses
+        for delivery, state in zip(deliveries, claimed.states, strict=False):
+            if state is not None:
+                self._read_progress(delivery, state)
+        return deliveries
 
-    def unreadable(self, token: int, claim: Claim, err: Exception) -> tuple[Delivery, Settlement]:
-        """A job that cannot be run: FAILED with the reason, or if it is a newer release's, left for
-        that to run.
+    def _read_progress(self, delivery: Delivery, state: bytes) -> None:
+        """Those that are not new are read at once: which attempt it is, the log may tell sooner."""
+        delivery.state = state
+        try:
+            delivery.job = job = job_of(_claim_of(delivery))
+        except (InvalidJobError, IncompatibleQueueError) as err:
+            delivery.unreadable = err
+        else:
+            delivery.attempts_done, delivery.last_error = job.attempts_done, job.last_error
+
+    def job_of(self, delivery: Delivery) -> Job | None:
+        """The job, as its handler gets it. None: it is `unreadable`."""
+        if delivery.state is not None:
+            return delivery.job
+        job = delivery.batch.read(delivery.id, delivery.record)
+        if job is None:
+            try:
+                return job_of(_claim_of(delivery))
+            except (InvalidJobError, IncompatibleQueueError) as err:
+                delivery.unreadable = err
+        return job
+
+    def unreadable(self, delivery: Delivery, err: Exception) -> Settlement:
+        """What is to be recorded of a job that cannot be run: FAILED with the reason, or if it is a
+        newer release's, it is left for that to run.
         """
-        job = Job._restore(
-            claim.id, claim.kind, b"", 0, 0, 0, 0, Status.PENDING, 0, None, None, None
-        )
-        delivery = Delivery(token, job, None, False, claim.losses)
         self._log(
-            delivery, logging.ERROR, "job %s (%s) cannot be read: %s", claim.id, claim.kind, err
-        )
-        return delivery, unreadable(token, claim, err, time.time_ns() // 1000)
+            delivery, logging.ERROR, "job %s (%s) cannot be read: %s",
+            delivery.id, delivery.kind, err,
+        )  # fmt: skip
+        return unreadable(delivery.token, _claim_of(delivery), err, time.time_ns() // 1000)
 
     def settlement(self, delivery: Delivery, outcome: Outcome, *, keeps_done: bool) -> Settlement:
         """What is to be recorded of a run that counts as an attempt."""
@@ -79,7 +99,7 @@ class Clerk:
         assert status is not None  # what is given back is not settled
         attempts = delivery.attempts_done + 1
         if status is Status.DONE and not keeps_done:
-            return plainly_done(delivery.name, delivery.kind, attempts)
+            return Settlement(delivery.name, delivery.kind, b"D", attempts, 0, b"")
         started_us = _wall_us(delivery.started_at or 0.0)
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
@@ -99,6 +119,8 @@ class Clerk:
     def log_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         """One line for each run that ended."""
         if outcome.status is Status.DONE:
+            if not self.tells_all:
+                return
             self._log(
                 delivery, logging.DEBUG, "job %s (%s) done in %.1f ms",
                 delivery.id, delivery.kind, delivery.seconds * 1000,
@@ -154,6 +176,10 @@ class Clerk:
         context = delivery.context
         logger = (context or self.context_of(delivery, "")).logger
         logger.log(level, message, *arguments, exc_info=exc_info)
+
+
+def _claim_of(delivery: Delivery) -> Claim:
+    return Claim(delivery.id, delivery.kind, delivery.record, delivery.state, delivery.losses)
 
 
 def _wall_us(then: float) -> int:

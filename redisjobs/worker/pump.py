@@ -220,7 +220,7 @@ class Pump:
             time.monotonic(),
             has_room=room.limit > 0,
             waiting=crew.waiting > 0,
-            unsettled=bool(crew.ended) or bool(self._held.unsettled),
+            unsettled=bool(crew.ended) or self._held.has_unsettled,
         )
         if not self._bell.sleep(min(seconds, around.shutdown.next_stage_in())):
             if self._agenda.due_time_has_come(time.monotonic()):
@@ -284,12 +284,11 @@ class Pump:
             self._held.give_back(delivery)
         self._standing.release()
         worker_id = around.life.current.worker_id
-        while self._held.unsettled:
-            now = time.monotonic()
-            settlements = [one.at(now) for one in self._held.unsettled[:MOST_OUTCOMES]]
-            for settlement in drive(settle(around.keys, worker_id, settlements), self._line):
+        while settling := self._held.to_settle(MOST_OUTCOMES).at(time.monotonic()):
+            recording = settle(around.keys, worker_id, settling.settlements, settling.done)
+            for settlement in drive(recording, self._line):
                 around.clerk.log_refused(settlement)
-            self._held.settled(settlements)
+            self._held.settled(settling)
         if drive(unregister(around.keys, worker_id), self._line):
             self._standing.reconcile()
             drive(unregister(around.keys, worker_id), self._line)

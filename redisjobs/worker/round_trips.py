@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from redisjobs.attempt import PLAINLY_DONE
 from redisjobs.errors import LockLostError
 from redisjobs.keys import Keys
 from redisjobs.line import Line, drive, prepare
@@ -18,12 +19,13 @@ from redisjobs.operations.claim import Claimed, ClaimRequest, claim
 from redisjobs.operations.operation import Operation, join
 from redisjobs.operations.peek import peek
 from redisjobs.operations.settle import MOST_OUTCOMES, Settlement, settle
-from redisjobs.states import Status
 from redisjobs.worker.agenda import LINGER_S, Agenda
 from redisjobs.worker.capacity import Capacity, Pace, Room
+from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held
 from redisjobs.worker.kinds_in_turn import FEW, Asked, KindsInTurn
 from redisjobs.worker.standing import Standing, Surroundings
+from redisjobs.worker.unsettled import NOTHING, Settling
 
 _QUICK = 4
 # Redis looked in the middle of a round trip, or sooner: what took longer than this was waiting, for
@@ -72,36 +74,45 @@ class RoundTrips:
     def collect(self) -> None:
         """Takes over what the crew has ended."""
         ended, clerk, held = self._around.crew.ended, self._around.clerk, self._held
-        ghosts, keeps_done, tells_all = (
-            self._standing.ghosts, self._agenda.keeps_done, clerk.tells_all
-        )  # fmt: skip
+        ghosts, keeps_done = self._standing.ghosts, self._agenda.keeps_done
+        is_plain = not (ghosts or keeps_done or clerk.tells_all)
         if ended:
             self._agenda.something_ended()
         runs: defaultdict[str, list[float]] = defaultdict(list)
         while ended:
             delivery = ended.popleft()
-            outcome = delivery.outcome
-            assert outcome is not None  # the crew sets it before
-            if ghosts and ghosts.pop(delivery.name, None) is not None:
-                self._agenda.look_at_all()  # its next run was passed over for this one's sake
-            status = outcome.status
-            if status is None:
-                kept = held.give_back(delivery)
-            else:
-                runs[delivery.kind].append(delivery.seconds)
-                kept = held.ended(
-                    delivery, clerk.settlement(delivery, outcome, keeps_done=keeps_done)
-                )
-            if not kept:
-                if delivery.started_at is not None:
+            # Nearly all are done at their first attempt, and nothing more is to be said of them.
+            if delivery.outcome is PLAINLY_DONE and is_plain and not delivery.attempts_done:
+                runs[delivery.batch.kind].append(delivery.seconds)
+                if not held.plainly_done(delivery):
                     clerk.log_lost(delivery)
-            elif tells_all or status is not Status.DONE:
-                clerk.log_outcome(delivery, outcome)
+            else:
+                self._take_over(delivery, runs)
         now = time.monotonic()
         if runs or held.open_count:
             self.pace.ended(runs, now)
         else:
             self.pace.idle(now)
+
+    def _take_over(self, delivery: Delivery, runs: defaultdict[str, list[float]]) -> None:
+        """Any run that ended."""
+        clerk, held, outcome = self._around.clerk, self._held, delivery.outcome
+        assert outcome is not None  # the crew sets it before
+        if self._standing.ghosts.pop(delivery.name, None) is not None:
+            self._agenda.look_at_all()  # its next run was passed over for this one's sake
+        if delivery.unreadable is not None:
+            kept = held.ended(delivery, clerk.unreadable(delivery, delivery.unreadable))
+        elif outcome.status is None:
+            kept = held.give_back(delivery)
+        else:
+            runs[delivery.kind].append(delivery.seconds)
+            settlement = clerk.settlement(delivery, outcome, keeps_done=self._agenda.keeps_done)
+            kept = held.ended(delivery, settlement)
+        if not kept:
+            if delivery.started_at is not None:
+                clerk.log_lost(delivery)
+        elif delivery.unreadable is None:
+            clerk.log_outcome(delivery, outcome)
 
     def exchange(self, *, listening: bool) -> bool:
         """Hears what came of the round trip under way, and begins the next, which settles and
@@ -167,7 +178,7 @@ class RoundTrips:
         if not self._agenda.minds:
             request = asked.request._replace(limit=asked.request.free, ahead=())
             asked = asked._replace(request=request)
-        self._prepared = self._flight_of([], asked)
+        self._prepared = self._flight_of(NOTHING, asked)
 
     def begin_prepared(self) -> None:
         """The bell rang, or a due time has come: begins the round trip that was prepared, unless
@@ -194,33 +205,29 @@ class RoundTrips:
         around, now = self._around, time.monotonic()
         if around.life.current.lost:
             return False
-        settlements = [
-            one if one.due_at is None else one.at(now)
-            for one in self._held.unsettled[:MOST_OUTCOMES]
-        ]
-        along = bool(settlements) and (self._agenda.along_pays or not self._listening)
+        settling = self._held.to_settle(MOST_OUTCOMES).at(now)
+        along = bool(settling) and (self._agenda.along_pays or not self._listening)
         asked = self._claim_request(now, coming, along=along)
         plenty = around.crew.waiting > around.crew.low_water
-        if settlements and asked is None and plenty and now - self._exchanged_at < LINGER_S:
-            settlements = []
-        if asked is None and not settlements:
+        if asked is None and plenty and now - self._exchanged_at < LINGER_S:
+            settling = NOTHING
+        if asked is None and not settling:
             return False
-        if asked is not None and not settlements and not self._is_worth_it(asked):
+        if asked is not None and not settling and not self._is_worth_it(asked):
             self._agenda.polled(now)
             return False
         self._exchanged_at = now
-        self._flight = self._flight_of(settlements, asked)()
+        self._flight = self._flight_of(settling, asked)()
         return True
 
-    def _flight_of(
-        self, settlements: Sequence[Settlement], asked: _Asking | None
-    ) -> Callable[[], _Flight]:
+    def _flight_of(self, settling: Settling, asked: _Asking | None) -> Callable[[], _Flight]:
         """A round trip, put together: what is returned begins it."""
         around = self._around
-        settling = settle(around.keys, around.life.current.worker_id, settlements)
+        worker_id = around.life.current.worker_id
+        recording = settle(around.keys, worker_id, settling.settlements, settling.done)
         claiming = _claiming(around.keys, None if asked is None else asked.request)
-        send = prepare(join(settling, claiming), self._line)
-        return lambda: _Flight(time.monotonic(), settlements, asked, send())
+        send = prepare(join(recording, claiming), self._line)
+        return lambda: _Flight(time.monotonic(), settling, asked, send())
 
     def _land(self) -> Claimed | None:
         """What came of the round trip under way: its outcomes are settled. The jobs that it claimed
@@ -233,10 +240,10 @@ class RoundTrips:
         asked = flight.asked
         if asked is not None and claimed is None:
             # What was refused is lost, as is all that it holds.
-            self._held.settled(one for one in flight.settlements if one not in refused)
+            self._held.settled(flight.settling.without(refused))
             self._around.life.current.lost = True
             return None
-        self._held.settled(flight.settlements)
+        self._held.settled(flight.settling)
         for settlement in refused:
             self._around.clerk.log_refused(settlement)
         if refused:
@@ -248,7 +255,7 @@ class RoundTrips:
             looked_at = flight.began_at + min(now - flight.began_at, _LONG_TRIP_S) / 2
             self._agenda.claimed(
                 claimed, now, looked_at=looked_at, asked_all=asked.turn.all,
-                have_more=self.turns.have_more, along=bool(flight.settlements),
+                have_more=self.turns.have_more, along=bool(flight.settling),
                 was_full=len(claimed.ids) >= asked.request.limit,
             )  # fmt: skip
         return claimed
@@ -330,19 +337,14 @@ class RoundTrips:
         if claimed is None or not claimed.ids:
             return
         around = self._around
-        deliveries, unreadable = around.clerk.deliveries(claimed)
-        for refused, err in unreadable:
-            delivery, settlement = around.clerk.unreadable(claimed.token, refused, err)
-            self._held.claimed([delivery])
-            self._held.ended(delivery, settlement)
+        deliveries = around.clerk.deliveries(claimed)
         if claimed.alone:
             for delivery in deliveries:
                 around.clerk.log_last_chance(delivery)
-        if deliveries:
-            self._held.claimed(deliveries)
-            self.added_at = time.monotonic()
-            around.crew.low_water = self._capacity.low_water(self.pace)
-            around.crew.add(deliveries)
+        self._held.claimed(deliveries)
+        self.added_at = time.monotonic()
+        around.crew.low_water = self._capacity.low_water(self.pace)
+        around.crew.add(deliveries)
 
 
 class _Asking(NamedTuple):
@@ -358,7 +360,7 @@ class _Flight(NamedTuple):
     """
 
     began_at: float
-    settlements: Sequence[Settlement]
+    settling: Settling
     asked: _Asking | None
     landing: Callable[[], tuple[list[Settlement], Claimed | None]]
 

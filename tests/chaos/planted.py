@@ -92,7 +92,7 @@ def _forget_lost_settles() -> None:
     sound = pump.Pump._recover
 
     def recover(self: pump.Pump) -> None:
-        self._held.settled(self._held.unsettled)
+        self._held.settled(self._held.to_settle(10**6))
         sound(self)
 
     _replace(pump.Pump, "_recover", recover)

@@ -233,7 +233,7 @@ class TestSlots:
         line = _RiggedLine(lambda: bench.add(second))
         bench.crew._line = line
         bench.add(first)
-        assert [one.fn for one in bench.ended(2)] == [first, second]
+        assert [one.batch.fn for one in bench.ended(2)] == [first, second]
 
     def test_what_another_took_just_before_leaves_the_slot_free(self, make: Make) -> None:
         bench = make(1)

@@ -235,7 +235,7 @@ class TestWithdraw:
 @pytest.mark.parametrize("way", ["sync", "awaited"])
 def test_past_the_lease_nothing_begins(make: Make, way: str) -> None:
     bench, gate = make(1), Gate()
-    bench.lease_ends = time.monotonic() - 0.001
+    bench.current.lease_ends = time.monotonic() - 0.001
     (delivery,) = bench.add(getattr(gate, way))
     bench.ended(1)
     assert delivery.started_at is None

@@ -18,20 +18,27 @@ from hypothesis.stateful import (
     rule,
 )
 
-from redisjobs.job import Job
 from redisjobs.operations.settle import Settlement
-from redisjobs.worker.delivery import Delivery
+from redisjobs.worker.delivery import Batch, Delivery
 from redisjobs.worker.held import Held, Reconciled, id_of
+from redisjobs.worker.unsettled import Settling
 
 
 def _delivery(
     token: int = 7, id: str = "job-1", losses: int = 0, *, alone: bool = False
 ) -> Delivery:
-    return Delivery(token, Job("email", id=id), None, False, losses=losses, alone=alone)
+    delivery = Delivery(Batch(token, "email", None, False, alone), id, f"{token}:{id}")
+    delivery.losses = losses
+    return delivery
 
 
 def _settlement(delivery: Delivery, body: bytes = b"") -> Settlement:
     return Settlement(delivery.name, delivery.kind, b"D", 1, 0, body)
+
+
+def _settling(delivery: Delivery) -> Settling:
+    """As the outcome was sent, whichever way it was told."""
+    return Settling([_settlement(delivery)], {delivery.kind: [delivery.name]})
 
 
 class State(Enum):
@@ -43,6 +50,7 @@ class State(Enum):
 
 class Does(Enum):
     END = auto()
+    END_PLAINLY = auto()
     GIVE_BACK = auto()
     HEAR_SETTLED = auto()
     HEAR_RELEASED = auto()
@@ -56,6 +64,7 @@ NOTHING, ORPHAN, LOST, DROPPED = "nothing", "orphan", "lost", "dropped"
 # (before, event) -> (after, what the event returns; of a comparison, as what the delivery is named)
 TABLE: dict[tuple[State, Does], tuple[State, object]] = {
     (State.UNKNOWN, Does.END): (State.UNKNOWN, False),
+    (State.UNKNOWN, Does.END_PLAINLY): (State.UNKNOWN, False),
     (State.UNKNOWN, Does.GIVE_BACK): (State.UNKNOWN, False),
     (State.UNKNOWN, Does.HEAR_SETTLED): (State.UNKNOWN, None),
     (State.UNKNOWN, Does.HEAR_RELEASED): (State.UNKNOWN, None),
@@ -63,6 +72,7 @@ TABLE: dict[tuple[State, Does], tuple[State, object]] = {
     (State.UNKNOWN, Does.FIND_MISSING): (State.UNKNOWN, NOTHING),
     (State.UNKNOWN, Does.LOSE_ALL): (State.UNKNOWN, NOTHING),
     (State.OPEN, Does.END): (State.UNSETTLED, True),
+    (State.OPEN, Does.END_PLAINLY): (State.UNSETTLED, True),
     (State.OPEN, Does.GIVE_BACK): (State.TO_RELEASE, True),
     (State.OPEN, Does.HEAR_SETTLED): (State.OPEN, None),
     (State.OPEN, Does.HEAR_RELEASED): (State.OPEN, None),
@@ -70,6 +80,7 @@ TABLE: dict[tuple[State, Does], tuple[State, object]] = {
     (State.OPEN, Does.FIND_MISSING): (State.UNKNOWN, LOST),
     (State.OPEN, Does.LOSE_ALL): (State.UNKNOWN, LOST),
     (State.UNSETTLED, Does.END): (State.UNSETTLED, False),
+    (State.UNSETTLED, Does.END_PLAINLY): (State.UNSETTLED, False),
     (State.UNSETTLED, Does.GIVE_BACK): (State.UNSETTLED, False),
     (State.UNSETTLED, Does.HEAR_SETTLED): (State.UNKNOWN, None),
     (State.UNSETTLED, Does.HEAR_RELEASED): (State.UNSETTLED, None),
@@ -77,6 +88,7 @@ TABLE: dict[tuple[State, Does], tuple[State, object]] = {
     (State.UNSETTLED, Does.FIND_MISSING): (State.UNKNOWN, DROPPED),
     (State.UNSETTLED, Does.LOSE_ALL): (State.UNKNOWN, DROPPED),
     (State.TO_RELEASE, Does.END): (State.TO_RELEASE, False),
+    (State.TO_RELEASE, Does.END_PLAINLY): (State.TO_RELEASE, False),
     (State.TO_RELEASE, Does.GIVE_BACK): (State.TO_RELEASE, False),
     (State.TO_RELEASE, Does.HEAR_SETTLED): (State.TO_RELEASE, None),
     (State.TO_RELEASE, Does.HEAR_RELEASED): (State.UNKNOWN, None),
@@ -115,10 +127,12 @@ def _do(held: Held, event: Does, delivery: Delivery) -> object:
     match event:
         case Does.END:
             return held.ended(delivery, _settlement(delivery))
+        case Does.END_PLAINLY:
+            return held.plainly_done(delivery)
         case Does.GIVE_BACK:
             return held.give_back(delivery)
         case Does.HEAR_SETTLED:
-            return held.settled([_settlement(delivery)])  # type: ignore[func-returns-value]
+            return held.settled(_settling(delivery))  # type: ignore[func-returns-value]
         case Does.HEAR_RELEASED:
             return held.released([delivery.name])  # type: ignore[func-returns-value]
         case Does.FIND_LISTED:
@@ -273,10 +287,13 @@ class PumpAndServer(RuleBasedStateMachine):
         self.open |= {one.name: one for one in claimed}
         return multiple(*claimed)
 
-    @rule(delivery=consumes(deliveries))
-    def handler_ends(self, delivery: Delivery) -> None:
+    @rule(delivery=consumes(deliveries), plainly=st.booleans())
+    def handler_ends(self, delivery: Delivery, plainly: bool) -> None:
         known = self.open.pop(delivery.name, None) is not None
-        assert self.held.ended(delivery, _settlement(delivery)) == known
+        if plainly:
+            assert self.held.plainly_done(delivery) == known
+        else:
+            assert self.held.ended(delivery, _settlement(delivery)) == known
 
     @rule(delivery=deliveries)
     def give_back(self, delivery: Delivery) -> None:
@@ -285,12 +302,16 @@ class PumpAndServer(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 10), carried_out=st.booleans(), heard=st.booleans())
     def settle(self, most: int, carried_out: bool, heard: bool) -> None:
-        settlements = self.held.unsettled[:most]
-        self._ask([one.delivery for one in settlements], "settle")
+        settling = self.held.to_settle(most)
+        names = [one.delivery for one in settling.settlements]
+        names += [name for done in settling.done.values() for name in done]
+        assert len(names) == min(most, len(self.held.unsettled))
+        assert bool(settling) == bool(names)
+        self._ask(names, "settle")
         if carried_out or heard:
-            self._leave_list([one.delivery for one in settlements], "settled")
+            self._leave_list(names, "settled")
         if heard:
-            self.held.settled(settlements)
+            self.held.settled(settling)
         else:
             self.trusts = False
 
@@ -359,7 +380,7 @@ class PumpAndServer(RuleBasedStateMachine):
         """However it went: one comparison, and all that was claimed leaves the list."""
         self.reconcile()
         for delivery in list(self.open.values()):
-            self.handler_ends(delivery)
+            self.handler_ends(delivery, plainly=False)
         self.settle(10**6, carried_out=True, heard=True)
         self.release(carried_out=True, heard=True)
         assert self.listed == []

@@ -61,11 +61,10 @@ def _deliver(clerk: Clerk, claim: Claim, *, alone: bool = False) -> Delivery:
         [claim.state] if claim.state else [], [claim.losses] if claim.losses else [],
         None, True, False, alone, 0, None, [],
     )  # fmt: skip
-    deliveries, unreadable = clerk.deliveries(claimed)
-    for refused, err in unreadable:
-        assert refused == claim
-        raise err
-    (delivery,) = deliveries
+    (delivery,) = clerk.deliveries(claimed)
+    if clerk.job_of(delivery) is None:
+        assert delivery.unreadable is not None
+        raise delivery.unreadable
     return delivery
 
 
@@ -80,15 +79,19 @@ class TestDelivery:
     def test_is_named_by_token_and_id(self, clerk: Clerk) -> None:
         delivery = _deliver(clerk, _claim())
         assert (delivery.name, delivery.token, delivery.id) == ("9:job-1", 9, "job-1")
-        assert (delivery.fn, delivery.is_async, delivery.alone) == (_plain, False, False)
-        assert delivery.job.payload == b"payload"
+        batch, job = delivery.batch, clerk.job_of(delivery)
+        assert (batch.fn, batch.is_async, batch.alone) == (_plain, False, False)
+        assert job is not None
+        assert job.payload == b"payload"
 
     def test_carries_what_the_claim_told(self, clerk: Clerk) -> None:
         claim = _claim("report", losses=2, state=_state())
         delivery = _deliver(clerk, claim, alone=True)
-        assert (delivery.fn, delivery.is_async, delivery.alone) == (_awaited, True, True)
+        batch, job = delivery.batch, clerk.job_of(delivery)
+        assert (batch.fn, batch.is_async, batch.alone) == (_awaited, True, True)
         assert (delivery.losses, delivery.attempts_done, delivery.last_error) == (2, 2, "earlier")
-        assert delivery.job.attempts_done == 2
+        assert job is not None
+        assert job.attempts_done == 2
 
     def test_its_context_tells_the_handler_where_it_runs(self, clerk: Clerk) -> None:
         delivery = _deliver(clerk, _claim(losses=1, state=_state()))
@@ -119,11 +122,22 @@ class TestDelivery:
             _deliver(clerk, _claim()._replace(**fields))
 
 
+def _torn(clerk: Clerk, **fields: Any) -> Delivery:
+    """Of a job that cannot be read."""
+    claim = _claim(**fields)
+    claimed = Claimed(
+        9, [claim.id.encode()], [claim.record], [(claim.kind, 1)], [claim.state], [], None, True,
+        False, False, 0, None, [],
+    )  # fmt: skip
+    (delivery,) = clerk.deliveries(claimed)
+    return delivery
+
+
 class TestUnreadable:
     def test_ends_as_failed_with_the_reason(self, clerk: Clerk) -> None:
         err = InvalidJobError("the job's record cannot be read: it is torn")
-        delivery, settlement = clerk.unreadable(9, _claim(record=b"1torn"), err)
-        assert delivery.name == settlement.delivery == "9:job-1"
+        settlement = clerk.unreadable(_torn(clerk, record=b"1torn"), err)
+        assert settlement.delivery == "9:job-1"
         assert settlement.kind == "email"
         state = _stored(settlement)
         assert state.status is Status.FAILED
@@ -131,19 +145,19 @@ class TestUnreadable:
 
     def test_of_a_newer_release_waits_for_a_worker_that_can_read_it(self, clerk: Clerk) -> None:
         err = IncompatibleQueueError("record format b'2' is not known")
-        _, settlement = clerk.unreadable(9, _claim(record=b"2new"), err)
+        settlement = clerk.unreadable(_torn(clerk, record=b"2new"), err)
         assert _stored(settlement).status is Status.PENDING
         assert settlement.delay_us >= 1_000_000, "not in a busy loop"
 
     def test_of_a_newer_release_keeps_its_progress_unread(self, clerk: Clerk) -> None:
         body = b"\xc1 what only a newer release can read: even this \n"
-        claim = _claim(record=b"2new", state=b"P2:5000000:" + body)
-        _, settlement = clerk.unreadable(9, claim, IncompatibleQueueError("format b'2'"))
+        torn = _torn(clerk, record=b"2new", state=b"P2:5000000:" + body)
+        settlement = clerk.unreadable(torn, IncompatibleQueueError("format b'2'"))
         assert (settlement.letter, settlement.attempts_done) == (b"P", 2)
         assert settlement.body == body
 
     def test_is_logged_with_the_job(self, clerk: Clerk, caplog: pytest.LogCaptureFixture) -> None:
-        clerk.unreadable(9, _claim(), InvalidJobError("torn"))
+        clerk.unreadable(_torn(clerk), InvalidJobError("torn"))
         record = caplog.records[-1]
         assert record.levelno == logging.ERROR
         assert (record.job_id, record.job_kind) == ("job-1", "email")  # type: ignore[attr-defined]
