@@ -4,7 +4,7 @@ from __future__ import annotations
 
 STORES_WHAT_IS_NEW = """if #refused > 0 then
   for _, group in ipairs(groups) do
-    for at = group.first, group.first + 3 * (group.count - 1), 3 do
+    for at = group.first, group.last, 3 do
       if redis.call('HSETNX', JOBS, ARGV[at], ARGV[at + 1]) == 1 then
         redis.call('ZADD', group.due, score_text(time), ARGV[at])
       end

@@ -23,6 +23,7 @@ local worker, limit, free, kind_count, max_losses, guarded_room, passed_before, 
 local LAST_CHANCE_US = 30000000
 local PASS_AT_MOST = 1000
 local LEAST_SHARE = 25
+local FEW = 16
 
 local lease = redis.call('ZSCORE', WORKERS, worker)
 if not lease or tonumber(lease) == 0 then
@@ -212,7 +213,9 @@ if taken < #ids then
 end
 local full = limit == 0 or taken >= limit or draining ~= nil or alone or timekeeper_ms == '0'
 
-allow_writes(WORKERS)
+if taken == 0 then
+  allow_writes(WORKERS) -- what is taken leaves its due set first, and that frees
+end
 local count_of, first = {}, 1
 for run = 1, #runs, 2 do
   local kind, count = runs[run], math.min(runs[run + 1], taken - first + 1)
@@ -322,7 +325,7 @@ for kind = 1, kind_count do
 end
 
 local states = {}
-if #ids > 0 and redis.call('EXISTS', STATE) == 1 then
+if #ids > 0 and (#ids <= FEW or redis.call('EXISTS', STATE) == 1) then
   for from = 1, #ids, VALUES do
     for _, state in ipairs(redis.call('HMGET', STATE, unpack(ids, from, math.min(from + VALUES - 1, #ids)))) do
       states[#states + 1] = state

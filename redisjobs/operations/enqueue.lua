@@ -37,7 +37,7 @@ end
 local groups, at = {}, 5
 for kind = 1, kind_count do
   local count = tonumber(ARGV[at + 1])
-  groups[kind] = {name = ARGV[at], count = count, first = at + 2, due = KEYS[4 + 2 * kind], bell = KEYS[5 + 2 * kind]}
+  groups[kind] = {name = ARGV[at], first = at + 2, last = at + 3 * count - 1, due = KEYS[4 + 2 * kind], bell = KEYS[5 + 2 * kind]}
   at = at + 2 + 3 * count
 end
 
@@ -76,26 +76,30 @@ local function examine(id, record, existing)
   end
 end
 
+local ids, records = {}, {}
 for _, group in ipairs(groups) do
-  local conflict = false
-  for first = 1, group.count, 64 do
-    local ids, last = {}, math.min(first + 63, group.count)
-    for place = first, last do
-      ids[#ids + 1] = ARGV[group.first + 3 * (place - 1)]
+  for index = group.first, group.last, 3 do
+    ids[#ids + 1] = ARGV[index]
+    records[#records + 1] = ARGV[index]
+    records[#records + 1] = ARGV[index + 1]
+  end
+end
+
+local conflict = false
+for first = 1, #ids, 64 do
+  local last = math.min(first + 63, #ids)
+  -- One HMGET answers for many ids that are new; where some exist their records come along, so then one at a time.
+  local existing = not conflict and redis.call('HMGET', JOBS, unpack(ids, first, last))
+  for place = first, last do
+    local found
+    if existing then
+      found = existing[place - first + 1]
+    else
+      found = redis.call('HGET', JOBS, ids[place])
     end
-    -- One HMGET answers for many ids that are new; where some exist their records come along, so then one at a time.
-    local existing = not conflict and redis.call('HMGET', JOBS, unpack(ids))
-    for place, id in ipairs(ids) do
-      local found
-      if existing then
-        found = existing[place]
-      else
-        found = redis.call('HGET', JOBS, id)
-      end
-      if found then
-        conflict = true
-        examine(id, ARGV[group.first + 3 * (first + place - 2) + 1], found)
-      end
+    if found then
+      conflict = true
+      examine(ids[place], records[2 * place], found)
     end
   end
 end
@@ -123,10 +127,14 @@ for _, old in ipairs(expired) do
   redis.call('HDEL', STATE, old[2])
 end
 
-local place = 0
+in_batches('HSET', JOBS, records)
+local before, names = 0, {}
 for _, group in ipairs(groups) do
-  local records, scores, ready, earliest = {}, {}, 0, nil
-  for index = group.first, group.first + 3 * (group.count - 1), 3 do
+  local scores, ready, earliest = {}, 0, nil
+  -- The last one first: a small set is searched from its start for where a score belongs.
+  local place = (group.last - group.first) / 3 + before
+  before = place + 1
+  for index = group.last, group.first, -3 do
     local when, run_at = ARGV[index + 2], time
     if when ~= '' then
       -- '+N' from now; a bare instant in the past counts as now
@@ -137,19 +145,17 @@ for _, group in ipairs(groups) do
     end
     local score = run_at + place * 0.25
     earliest = math.min(earliest or score, score)
-    place = place + 1
-    records[#records + 1] = ARGV[index]
-    records[#records + 1] = ARGV[index + 1]
+    place = place - 1
     scores[#scores + 1] = score_text(score)
     scores[#scores + 1] = ARGV[index]
   end
-  in_batches('HSET', JOBS, records)
   in_batches('ZADD', group.due, scores)
-  redis.call('SADD', KINDS, group.name)
+  names[#names + 1] = group.name
   if ready > 0 then
     ring(group.bell, ready)
   else
     ring_if_first(group.due, group.bell, earliest)
   end
 end
+in_batches('SADD', KINDS, names)
 return {'ok'}

@@ -6,7 +6,7 @@ from redisjobs.operations.claim import TIMEKEEPER_MS, Claimed
 from redisjobs.worker.settings import WorkerSettings
 
 # With plenty in the line, outcomes are settled this often, in batches.
-LINGER_S = 0.005
+LINGER_S = 0.01
 # What is in the line this long without a handler beginning is stuck behind long jobs.
 STUCK_S = 0.1
 

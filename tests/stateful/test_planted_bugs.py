@@ -163,6 +163,18 @@ SETTLE = (
         (("take_out(PROCESSING, wanted, outcome_count)", TAKES_BY_ID),),
     ),
     Bug(
+        "settle takes what is at the head of the list for what it was told",
+        "I1",
+        "settle",
+        (("if head[at] == delivery then", "if head[at] then"),),
+    ),
+    Bug(
+        "settle drops those that it passed at the head of the list",
+        "held",
+        "settle",
+        (("redis.call('LPUSH', list, head[place])", ""),),
+    ),
+    Bug(
         "settle keeps the losses of what ended",
         "losses",
         "settle",

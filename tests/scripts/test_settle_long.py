@@ -1,0 +1,88 @@
+"""settle.lua, long calls: of one kind and plainly done, which are taken from the head of the list."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from redisjobs.job import Job
+from redisjobs.operations.settle import settle
+
+if TYPE_CHECKING:
+    from tests.scripts.bench import Bench
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    return bench.staffed()
+
+
+class TestALongCall:
+    @pytest.fixture
+    def held(self, bench: Bench) -> list[str]:
+        bench.register(retention_us=0)
+        bench.enqueue(number=120)
+        return bench.take()
+
+    def settled(self, bench: Bench, deliveries: list[str], worker: str = "w") -> list[str]:
+        refused = bench.run(settle(bench.keys, worker, (), {"email": deliveries}))
+        return [one.delivery for one in refused]
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_whatever_the_order_of_the_ends_those_go_and_the_others_stay(
+        self, bench: Bench, held: list[str], seed: int
+    ) -> None:
+        choose = random.Random(seed)
+        still_run = set(choose.sample(held, choose.choice([0, 1, 9, 16, 17, 40])))
+        ended = [one for one in held if one not in still_run]
+        for _ in range(choose.choice([0, 0, 1, 3, 30])):  # a thread that lost its turn ends later
+            ended.insert(choose.randrange(len(ended)), ended.pop(choose.randrange(len(ended))))
+        sent = ended[: choose.choice([32, 60, len(ended)])]
+        assert self.settled(bench, sent) == []
+        left = [one for one in held if one not in sent]
+        assert bench.held() == left
+        assert bench.totals() == {"done:email": len(sent)}
+        ids = {id.decode() for id in bench.client.hkeys(bench.keys.jobs)}
+        assert ids == {one.partition(":")[2] for one in left}
+
+    def test_what_the_worker_does_not_hold_is_refused_and_all_others_are_settled(
+        self, bench: Bench, held: list[str]
+    ) -> None:
+        strangers = ["7:nobody", "1" + held[3], held[5] + "x"]
+        sent = [*held[:20], *strangers, *held[20:50]]
+        assert self.settled(bench, sent) == strangers
+        assert bench.held() == held[50:]
+        assert bench.totals() == {"done:email": 50}
+
+    def test_one_that_is_named_twice_counts_once(self, bench: Bench, held: list[str]) -> None:
+        assert self.settled(bench, [*held[:40], held[0]]) == [held[0]]
+        assert bench.held() == held[40:]
+        assert bench.totals() == {"done:email": 40}
+
+    def test_deliveries_of_many_claims_have_tokens_of_any_length(self, bench: Bench) -> None:
+        bench.register(retention_us=0)
+        bench.enqueue(number=60)
+        held = [one for _ in range(6) for one in bench.take(limit=10)]
+        bench.client.hset(bench.keys.meta, "token", 99_998)
+        bench.enqueue(number=40)
+        held += [one for _ in range(4) for one in bench.take(limit=10)]
+        assert {len(one.partition(":")[0]) for one in held} == {1, 5, 6}
+        assert self.settled(bench, held) == []
+        assert bench.held() == []
+        assert bench.client.hlen(bench.keys.jobs) == 0
+
+    def test_an_id_with_colons_is_told_from_its_token(self, bench: Bench) -> None:
+        bench.register(retention_us=0)
+        ids = [f"{number}:{number}:x" for number in range(100, 140)]
+        bench.enqueue(number=len(ids), ids=ids)
+        assert self.settled(bench, bench.take()) == []
+        assert bench.client.hlen(bench.keys.jobs) == 0
+
+    def test_it_takes_nothing_from_the_middle_by_itself(
+        self, bench: Bench, held: list[str]
+    ) -> None:
+        """Those at the head are too many to be passed: the slower way finds what is behind."""
+        assert self.settled(bench, held[40:80]) == []
+        assert bench.held() == held[:40] + held[80:]
