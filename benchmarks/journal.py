@@ -2,7 +2,8 @@
 use it, too, in environments of their own.
 
 Each process counts its runs in memory; a thread writes the number to a file of the process's own
-every 100 ms, so that a run costs nothing but `next()`.
+every 100 ms, so that a run costs nothing but `next()`. What handlers measured it appends to another
+file, only what is new: while it does so no handler has the interpreter.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _begin() -> None:
 
 
 def _keep_writing(path: Path) -> None:
-    written, threads = 0, ""
+    written, noted, threads = 0, 0, ""
     while True:
         now_running = "\n".join(f"{one.native_id} {one.name}" for one in threading.enumerate())
         if now_running != threads:
@@ -54,9 +55,13 @@ def _keep_writing(path: Path) -> None:
             threads = now_running
         now = _number_so_far()
         if now != written:
-            values = _values[:]
+            values = _values[noted:]
+            if values:
+                with path.with_suffix(".values").open("a") as file:
+                    file.write("".join(f"{value!r}\n" for value in values))
+                noted += len(values)
             new = path.with_suffix(".new")
-            new.write_text(" ".join([str(now), *map(repr, values)]))
+            new.write_text(str(now))
             new.rename(path)
             written = now
         time.sleep(_EVERY_S)
@@ -73,17 +78,17 @@ class Journal:
         """What the processes that write it need in their environment."""
         return {FOLDER: str(self._folder)}
 
-    def _lines(self) -> list[list[str]]:
+    def _numbers(self) -> list[int]:
         paths = (path for path in self._folder.iterdir() if not path.suffix)
-        return [line for path in paths if (line := path.read_text().split())]
+        return [int(text) for path in paths if (text := path.read_text())]
 
     def processes(self) -> int:
         """In how many a handler has run."""
-        return len(self._lines())
+        return len(self._numbers())
 
     def runs(self) -> int:
         """How many there were, by the last that was written."""
-        return sum(int(line[0]) for line in self._lines())
+        return sum(self._numbers())
 
     def threads(self) -> dict[str, dict[str, str]]:
         """The names of each process's threads, by process id and native thread id."""
@@ -94,4 +99,5 @@ class Journal:
 
     def values(self) -> list[float]:
         """What they noted."""
-        return [float(value) for line in self._lines() for value in line[1:]]
+        texts = (path.read_text() for path in self._folder.glob("*.values"))
+        return [float(value) for text in texts for value in text.split()]

@@ -149,7 +149,9 @@ def run(options: Options) -> Run:
         partial(_rows_of_ours, options, name) for name in OURS if options.wants(name)
     ]
     measured += [
-        partial(_rows_of_peer, options, peer) for peer in PEERS if options.wants(peer.name)
+        partial(_rows_of_peer, options, peer)
+        for peer in PEERS
+        if options.wants(peer.name) or options.wants(peer.title)
     ]
     found = [rows() for rows in (reversed(measured) if options.turn % 2 else measured)]
     rows: dict[str, Row] = {}

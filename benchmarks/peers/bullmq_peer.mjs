@@ -2,7 +2,7 @@
 //     node bullmq_peer.mjs work | many NUMBER | one NUMBER | stamped NUMBER |
 //         later NUMBER LEAD SPREAD
 import { createRequire } from 'node:module';
-import { renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const { Queue, Worker } = createRequire(join(process.env.BENCHMARK_PEER, 'package.json'))('bullmq');
@@ -22,7 +22,8 @@ function work() {
   const file = join(process.env.BENCHMARK_JOURNAL, String(process.pid));
   const write = () => {
     if (runs === written) return;
-    writeFileSync(file + '.new', [runs, ...values].join(' '));
+    if (values.length) appendFileSync(file + '.values', values.splice(0).map((one) => one + '\n').join(''));
+    writeFileSync(file + '.new', String(runs));
     renameSync(file + '.new', file);
     written = runs;
   };

@@ -142,8 +142,11 @@ class RoundTrips:
 
     @property
     def _has_news(self) -> bool:
-        """Whether something is to be said that was not known when jobs were just handed out."""
-        return bool(self._around.crew.ended) or self._held.has_unsettled
+        """Whether something is to be said that was not known when jobs were just handed out, and
+        does not wait since there is plenty to do.
+        """
+        crew = self._around.crew
+        return crew.waiting <= crew.low_water and (bool(crew.ended) or self._held.has_unsettled)
 
     def _is_quick(self, claimed: Claimed) -> bool:
         """Whether what came is unpacked sooner than another round trip begins, and nothing waits

@@ -1,4 +1,4 @@
-"""settle.lua, long calls: of one kind and plainly done, which are taken from the head of the list."""
+"""settle.lua, long calls: of one kind and plainly done, taken from the head of the list in one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs.job import Job
 from redisjobs.operations.settle import settle
 
 if TYPE_CHECKING:
