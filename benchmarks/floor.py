@@ -135,6 +135,21 @@ def scripts(served: Served, jobs: int, batch: int = BATCH, until_left: int = 0) 
     }
 
 
+def pings(served: Served, connections: int, per_s: float, seconds: float) -> float:
+    """Many connections in turn, each with a PING and nothing else: percent of a core that the
+    server uses for so many a second.
+    """
+    raws = itertools.cycle([Raw(served.url) for _ in range(connections)])
+    used, began = served.cpu_us(), time.monotonic()
+    for place in range(int(per_s * seconds)):
+        next(raws).ask(("PING",))
+        time.sleep(max(0.0, began + (place + 1) / per_s - time.monotonic()))
+    percent = (served.cpu_us() - used) / (time.monotonic() - began) / 1e4
+    for raw in itertools.islice(raws, connections):
+        raw.close()
+    return percent
+
+
 def commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
     """The same data moved by plain pipelined commands, each over many jobs."""
     raw = Raw(served.url)

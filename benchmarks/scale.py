@@ -44,6 +44,10 @@ SETTLE_S = 1.0
 LONG_S = 10.0
 CONCURRENCY = 10
 
+# Up to 128 entries a due set is a list that is searched from its start: with few of each kind
+# nothing but that would be measured.
+_MORE_OF_KINDS = 5
+
 Rows = dict[str, dict[str, float]]
 
 
@@ -103,18 +107,32 @@ def kinds(options: Options) -> Rows:
         names = tuple(f"kind-{place:03}" for place in range(number))
         with serving(options.server) as served:
             ours = Ours(served, kinds=names)
-            rows[f"redisjobs with kinds: {number}"] = _drain_of(
-                served, ours, options.jobs, options.jobs
-            )
+            jobs = options.jobs * _MORE_OF_KINDS
+            rows[f"redisjobs with kinds: {number}"] = _drain_of(served, ours, jobs, jobs)
     return rows
 
 
 def idle_workers(options: Options) -> Rows:
-    """What idle workers cost the server: alone, and while scheduled jobs come due."""
-    return {
+    """What idle workers cost the server: alone, and while scheduled jobs come due; and what as many
+    connections cost it that ask it nothing as often.
+    """
+    ours = {
         f"redisjobs with idle workers: {number}": _idle_and_due(options, number)
         for number in WORKERS
     }
+    return ours | {
+        f"floor: PING as often, connections: {number}": _pinging(options, number, row)
+        for number, row in zip(WORKERS, ours.values(), strict=True)
+    }
+
+
+def _pinging(options: Options, number: int, row: dict[str, float]) -> dict[str, float]:
+    with serving(options.server) as served:
+        idle_per_s = row["idle_calls_per_s"] * number
+        return {
+            "idle_redis_percent": floor.pings(served, number, idle_per_s, DUE_S),
+            "redis_percent": floor.pings(served, number, row["calls_per_s"], DUE_S),
+        }
 
 
 def _idle_and_due(options: Options, number: int) -> dict[str, float]:

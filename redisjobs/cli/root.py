@@ -40,7 +40,7 @@ Completion, in a line of ~/.bashrc (~/.zshrc: zsh_source instead):
 Exit codes:
   0    done
   1    it failed, in part or whole, or `check` has found something
-  2    wrong usage, or the extra is missing: pip install 'redisjobs[cli]'
+  2    wrong usage, or what the command line needs is missing: pip install click rich
   69   Redis cannot be reached
   78   the worker cannot be loaded, or Redis cannot be worked with
   130  interrupted by Ctrl-C; a call under way may have been carried out

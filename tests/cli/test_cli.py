@@ -116,7 +116,7 @@ def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
     )
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        f"redisjobs: the command line needs {missing}: pip install 'redisjobs[cli]'\n"
+        f"redisjobs: the command line needs {missing}: pip install {missing}\n"
     )
 
 

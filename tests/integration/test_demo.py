@@ -259,4 +259,4 @@ def test_a_server_that_is_not_there_is_named_without_the_password(start: Start) 
 def test_without_rich_it_says_what_to_install(start: Start) -> None:
     demo = start(code=RUN_WITHOUT_RICH)
     assert demo.exit_code() == 2
-    assert "pip install 'redisjobs[cli]'" in demo.errors
+    assert "pip install rich" in demo.errors

