@@ -172,7 +172,7 @@ class JobLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-# Set by `redisjobs.attempt` for as long as a handler runs.
+# Set by `redisjobs.attempt` where a handler runs.
 running_context: ContextVar[Context] = ContextVar("redisjobs.running_context")
 
 

@@ -47,13 +47,14 @@ class CrewBench:
     def _job_of(self, delivery: Delivery) -> Job:
         return Job("kind", id=delivery.id)
 
-    def _context_of(self, delivery: Delivery, worker_id: str) -> Context:
-        return Context("queue", worker_id, delivery.id, delivery.kind, 1, 0, delivery.token)
+    def _context_of(self, delivery: Delivery) -> Context:
+        return Context("queue", "worker", delivery.id, delivery.kind, 1, 0, delivery.token)
 
     def delivery(self, fn: Callable[..., Any], id: str | None = None) -> Delivery:
         number = next(self._numbers)
-        batch, id = Batch(number, "kind", fn, is_async(fn)), id or f"job-{number}"
-        return Delivery(batch, id, f"{number}:{id}")
+        id = id or f"job-{number}"
+        batch = Batch(number, "worker", "kind", fn, is_async(fn), False, lambda *_: None)
+        return Delivery(batch, id, f"{number}:{id}", b"")
 
     def add(self, *fns: Callable[..., Any]) -> list[Delivery]:
         deliveries = [self.delivery(fn) for fn in fns]

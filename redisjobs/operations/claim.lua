@@ -10,7 +10,8 @@
 -- Reply {'unregistered'}, or {'ok', token, next due in µs (-1: nothing that this worker should mind), 1 if finished
 --       records of status DONE are kept, flags, passed, place of the kind it empties itself for, that id,
 --       places of the kinds of which due jobs are left that it could take}, ids, records, runs, states, losses
---       runs: place of a kind, how many of the jobs are of it, and so on in their order; states and losses: none if all have none
+--       runs: place of a kind, how many of the jobs are of it, and so on in their order
+--       states and losses: none, or one for each job, nil or 0 where it has none
 --       flags: s a suspect found no free slot; d it empties itself for a last chance; a the one job taken runs alone
 -- Cost  O(taken · log waiting) and O(1) for each kind; reads at most about BYTES of records, and 1,000 suspects
 -- include: limits now text bell batch read_records retention allow_writes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, repeat, starmap
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class Claim(NamedTuple):
 class Claimed(NamedTuple):
     """What a claim came to. `next_due_us`: when to claim next, from now; None where that is
     nobody's or another's to mind. Its jobs are columns: `ids`, `records`, `runs` (a kind, and how
-    many in a row are of it), and `states` and `losses`, which are empty where all have none.
+    many in a row are of it), and `states` and `losses`, which may be empty where all have none.
     `left_over`: kinds of which due jobs are left that it could take.
     """
 
@@ -76,12 +76,8 @@ class Claimed(NamedTuple):
     @property
     def claims(self) -> list[Claim]:
         """Its jobs, each by itself."""
-        return list(starmap(Claim, self.rows()))
-
-    def rows(self) -> Iterator[tuple[str, str, bytes, bytes | None, int]]:
-        """The same as plain tuples: one is made for each job that a worker runs."""
         count = len(self.ids)
-        return zip(
+        columns = zip(
             map(bytes.decode, self.ids),
             chain.from_iterable(repeat(kind, length) for kind, length in self.runs),
             self.records,
@@ -89,6 +85,7 @@ class Claimed(NamedTuple):
             self.losses or repeat(0, count),
             strict=True,
         )
+        return list(starmap(Claim, columns))
 
 
 def claim(keys: Keys, request: ClaimRequest) -> Operation[Claimed]:

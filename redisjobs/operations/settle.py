@@ -19,6 +19,7 @@ MOST_OUTCOMES = 1000
 MOST_BYTES = 4 * 2**20
 # A record of a newer release is looked at again after this long.
 _UNREADABLE_AGAIN_US = 30_000_000
+_DONE = LETTER_OF_STATUS[Status.DONE]
 _PROGRESS = re.compile(rb"[A-Z](\d+):\d+:(.*)", re.DOTALL)  # a state: its attempts, its body
 
 
@@ -48,7 +49,7 @@ _delivery_of, _body_of = itemgetter(0), itemgetter(5)
 
 def plainly_done(delivery: str, kind: str) -> Settlement:
     """A job that is done at its first attempt, and of which no more is kept."""
-    return Settlement(delivery, kind, b"D", 1, 0, b"")
+    return Settlement(delivery, kind, _DONE, 1, 0, b"")
 
 
 def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:
@@ -77,8 +78,8 @@ def settle(
     were refused, because the worker holds them no longer.
 
     Args:
-        done: by kind, deliveries that are `plainly_done`, as nearly all are. They go with the first
-            call: 1,000 at most, with what is settled along.
+        done: by kind, deliveries that are `plainly_done`, as nearly all are. They all go with the
+            first call: of both, the caller sends 1,000 at most.
     """
     refused: list[Settlement] = []
     for part in _parts(settlements):
@@ -125,8 +126,8 @@ def _call(
     groups: dict[tuple[bytes, str, int | None], list[Settlement]] = {}
     for one in part:
         _, kind, letter, attempts_done, _, body, _ = one
-        # Most jobs are done at their first attempt, and nothing more is to be said of them.
-        key = (letter, kind, None if body or letter != b"D" else attempts_done)
+        # Of those that are done, and of which no more is kept, only the attempts are to be said.
+        key = (letter, kind, None if body or letter != _DONE else attempts_done)
         group = groups.get(key)
         if group is None:
             group = groups[key] = []
@@ -153,7 +154,7 @@ def _call(
             arguments += map(_delivery_of, group)
         order += group
     for kind, names in done.items():
-        arguments += (b"D", kind, len(call_keys) + 1, len(names), 1)
+        arguments += (_DONE, kind, len(call_keys) + 1, len(names), 1)
         arguments += names
         call_keys.append(keys.finished(Status.DONE, kind))
     return Call("settle", call_keys, arguments), order

@@ -5,7 +5,8 @@ from __future__ import annotations
 from redisjobs.operations.claim import TIMEKEEPER_MS, Claimed
 from redisjobs.worker.settings import WorkerSettings
 
-# With plenty in the line, outcomes are settled this often, in batches.
+# With plenty in the line, outcomes are settled this often, in batches; those that come while the
+# pump sleeps because there was none may wait for half of the time below.
 LINGER_S = 0.01
 # What is in the line this long without a handler beginning is stuck behind long jobs.
 STUCK_S = 0.1

@@ -36,7 +36,7 @@ _TURN_S = 0.005
 _LOGGER = logging.getLogger("redisjobs.worker")
 
 
-class HasLease(Protocol):
+class Living(Protocol):
     """What is to be known of a worker's life."""
 
     current: Incarnation
@@ -44,12 +44,12 @@ class HasLease(Protocol):
 
 class Terms(NamedTuple):
     """On what terms a handler runs: its job (None: it cannot be read), its context, the life of its
-    worker, past whose lease none may begin, and what `attempt.run` takes.
+    worker, past whose lease none may begin, and what a run of `attempt` takes.
     """
 
     job_of: Callable[[Delivery], Job | None]
-    context_of: Callable[[Delivery, str], Context]
-    life: HasLease
+    context_of: Callable[[Delivery], Context]
+    life: Living
     floor: timedelta
     max_result: int
 
@@ -207,16 +207,15 @@ class Crew:
         if self._wakeup.armed and len(self._line) <= self.low_water:
             self._wakeup.wake()
 
-    def _begun(self, delivery: Delivery) -> Context | None:
-        """The context of its run. None: its handler may not begin: the lock may not hold any more,
-        by this machine's own clock, or it was cancelled.
+    def _begin(self, delivery: Delivery) -> Context | None:
+        """Has it begun, and returns the context of its run. None: its handler may not begin: the
+        lock may not hold any more, by this machine's own clock, or it was cancelled.
         """
         terms, now = self._terms, time.monotonic()
-        incarnation = terms.life.current
-        if now >= incarnation.lease_ends:
+        if now >= terms.life.current.lease_ends:
             return None
         self.last_start = delivery.started_at = now
-        delivery.context = context = terms.context_of(delivery, incarnation.worker_id)
+        delivery.context = context = terms.context_of(delivery)
         return context if delivery.cancelled is None else None
 
     # On a member's thread.
@@ -253,7 +252,7 @@ class Crew:
     def _run(self, delivery: Delivery) -> None:
         terms, outcome = self._terms, GIVEN_BACK
         job = terms.job_of(delivery)
-        if job is not None and (context := self._begun(delivery)) is not None:
+        if job is not None and (context := self._begin(delivery)) is not None:
             outcome = self._context.copy().run(
                 run_in_own_context, delivery.batch.fn, context, job, terms.floor, terms.max_result
             )
@@ -329,7 +328,7 @@ class Crew:
     async def _run_async(self, delivery: Delivery) -> None:
         terms, outcome = self._terms, GIVEN_BACK
         job = terms.job_of(delivery)
-        if job is not None and (context := self._begun(delivery)) is not None:
+        if job is not None and (context := self._begin(delivery)) is not None:
             outcome = await run_in_task(
                 delivery.batch.fn, context, job, terms.floor, terms.max_result
             )

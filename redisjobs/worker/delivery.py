@@ -14,17 +14,19 @@ class Batch(NamedTuple):
     """What the deliveries of one claim and kind have in common.
 
     Attributes:
+        worker_id: the id under which they were claimed.
         fn: their handler; `is_async` says of which sort.
         alone: the one in it runs alone, as its last chance.
-        read: makes a job of an id and a record, if it is one that has no progress yet.
+        read: makes a job of an id and a record; None: of a record that has another form.
     """
 
     token: int
+    worker_id: str
     kind: str
     fn: Any
     is_async: bool
-    alone: bool = False
-    read: Callable[[str, bytes], Job | None] = lambda _id, _record: None
+    alone: bool
+    read: Callable[[str, bytes], Job | None]
 
 
 class Delivery:
@@ -45,8 +47,9 @@ class Delivery:
         started_at: when its handler began, by the monotonic clock; None while it waits in this
             process.
         seconds: how long its handler ran.
-        context: while it runs, and after a run that did not end well.
+        context: while it runs, and after a run of which more is to be told than that it is done.
         outcome: how it ended.
+        task: in which an async handler runs.
         cancelled: why its run is to stop, or is not to begin.
     """
 
@@ -63,7 +66,7 @@ class Delivery:
     cancelled: CancelReason | None = None
     task: Any = None
 
-    def __init__(self, batch: Batch, id: str, name: str, record: bytes = b"") -> None:
+    def __init__(self, batch: Batch, id: str, name: str, record: bytes) -> None:
         self.batch = batch
         self.id = id
         self.name = name

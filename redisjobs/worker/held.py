@@ -106,7 +106,7 @@ class Held:
     @property
     def has_unsettled(self) -> bool:
         """Whether anything is to be settled."""
-        return len(self._unsettled) > 0
+        return bool(self._unsettled)
 
     @property
     def to_release(self) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from redisjobs.attempt import Outcome
 from redisjobs.context import Context
-from redisjobs.errors import IncompatibleQueueError, InvalidJobError
 from redisjobs.job import Job
 from redisjobs.operations.claim import Claim, Claimed, job_of
 from redisjobs.operations.settle import Settlement, unreadable
@@ -31,21 +30,23 @@ class Clerk:
         self._handlers = handlers
         self._logger = logger
 
-    def context_of(self, delivery: Delivery, worker_id: str) -> Context:
+    def context_of(self, delivery: Delivery) -> Context:
         """The context of a delivery's run."""
         return Context(
-            self._queue_name, worker_id, delivery.id, delivery.kind, delivery.attempts_done + 1,
-            delivery.losses, delivery.token, self._logger,
+            self._queue_name, delivery.batch.worker_id, delivery.id, delivery.kind,
+            delivery.attempts_done + 1, delivery.losses, delivery.token, self._logger,
         )  # fmt: skip
 
-    def deliveries(self, claimed: Claimed) -> list[Delivery]:
-        """What a claim handed out."""
+    def deliveries(self, claimed: Claimed, worker_id: str) -> list[Delivery]:
+        """What a claim handed out to the worker of this id."""
         prefix, place = f"{claimed.token}:", 0
         deliveries: list[Delivery] = []
         for kind, count in claimed.runs:
             handler = self._handlers.get(kind)
             assert handler is not None  # only kinds with one are claimed, and none is taken away
-            batch = Batch(claimed.token, kind, *handler, claimed.alone, reader_of_fresh(kind))
+            batch = Batch(
+                claimed.token, worker_id, kind, *handler, claimed.alone, reader_of_fresh(kind)
+            )
             jobs = slice(place, place + count)
             deliveries += [
                 Delivery(batch, id, prefix + id, record)
@@ -64,24 +65,15 @@ class Clerk:
     def _read_progress(self, delivery: Delivery, state: bytes) -> None:
         """Those that are not new are read at once: which attempt it is, the log may tell sooner."""
         delivery.state = state
-        try:
-            delivery.job = job = job_of(_claim_of(delivery))
-        except (InvalidJobError, IncompatibleQueueError) as err:
-            delivery.unreadable = err
-        else:
+        delivery.job = job = _whole_job_of(delivery)
+        if job is not None:
             delivery.attempts_done, delivery.last_error = job.attempts_done, job.last_error
 
     def job_of(self, delivery: Delivery) -> Job | None:
         """The job, as its handler gets it. None: it is `unreadable`."""
         if delivery.state is not None:
             return delivery.job
-        job = delivery.batch.read(delivery.id, delivery.record)
-        if job is None:
-            try:
-                return job_of(_claim_of(delivery))
-            except (InvalidJobError, IncompatibleQueueError) as err:
-                delivery.unreadable = err
-        return job
+        return delivery.batch.read(delivery.id, delivery.record) or _whole_job_of(delivery)
 
     def unreadable(self, delivery: Delivery, err: Exception) -> Settlement:
         """What is to be recorded of a job that cannot be run: FAILED with the reason, or if it is a
@@ -173,13 +165,21 @@ class Clerk:
     def _log(
         self, delivery: Delivery, level: int, message: str, *arguments: object, exc_info: Any = None
     ) -> None:
-        context = delivery.context
-        logger = (context or self.context_of(delivery, "")).logger
+        logger = (delivery.context or self.context_of(delivery)).logger
         logger.log(level, message, *arguments, exc_info=exc_info)
 
 
 def _claim_of(delivery: Delivery) -> Claim:
     return Claim(delivery.id, delivery.kind, delivery.record, delivery.state, delivery.losses)
+
+
+def _whole_job_of(delivery: Delivery) -> Job | None:
+    """Of a record of any form. Whatever it raises must not end the thread that reads it."""
+    try:
+        return job_of(_claim_of(delivery))
+    except Exception as err:  # noqa: BLE001 - as above
+        delivery.unreadable = err
+        return None
 
 
 def _wall_us(then: float) -> int:

@@ -8,7 +8,7 @@ is the order of things, and what happens when Redis does not answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
@@ -21,6 +21,7 @@ from redisjobs.operations.settle import MOST_OUTCOMES, settle
 from redisjobs.patience import LineError
 from redisjobs.worker.agenda import STUCK_S, Agenda
 from redisjobs.worker.bell import Bell
+from redisjobs.worker.delivery import Delivery
 from redisjobs.worker.held import Held
 from redisjobs.worker.round_trips import RoundTrips
 from redisjobs.worker.setbacks import Setbacks
@@ -242,10 +243,21 @@ class Pump:
         crew = self._around.crew
         if not crew.waiting or now - max(crew.last_start, self._trips.added_at) <= STUCK_S:
             return False
-        for delivery in crew.withdraw():
-            self._held.give_back(delivery)
+        self._give_back(crew.withdraw())
         self._trips.pace.forget(now)
         return True
+
+    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """What cannot be read ends here: nobody could, and under which kind it is to wait again
+        its record would have to say.
+        """
+        clerk = self._around.clerk
+        for delivery in deliveries:
+            clerk.job_of(delivery)
+            if delivery.unreadable is None:
+                self._held.give_back(delivery)
+            else:
+                self._held.ended(delivery, clerk.unreadable(delivery, delivery.unreadable))
 
     # ------------------------------------------------------------------ its end
 
@@ -256,8 +268,7 @@ class Pump:
         around = self._around
         if not self._trips.closed:
             self._trips.closed = True
-            for delivery in around.crew.withdraw():
-                self._held.give_back(delivery)
+            self._give_back(around.crew.withdraw())
             around.logger.info(
                 "worker of queue %r stops: %d jobs still run",
                 around.keys.name, self._held.open_count,
@@ -280,8 +291,7 @@ class Pump:
         self._trips.collect()
         self._trips.land()
         around.crew.withdraw()
-        for delivery in list(self._held.open):
-            self._held.give_back(delivery)
+        self._give_back(list(self._held.open))
         self._standing.release()
         worker_id = around.life.current.worker_id
         while settling := self._held.to_settle(MOST_OUTCOMES).at(time.monotonic()):

@@ -340,7 +340,7 @@ class RoundTrips:
         if claimed is None or not claimed.ids:
             return
         around = self._around
-        deliveries = around.clerk.deliveries(claimed)
+        deliveries = around.clerk.deliveries(claimed, around.life.current.worker_id)
         if claimed.alone:
             for delivery in deliveries:
                 around.clerk.log_last_chance(delivery)

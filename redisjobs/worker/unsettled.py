@@ -28,13 +28,13 @@ class Settling(NamedTuple):
 
     def without(self, refused: Sequence[Settlement]) -> Settling:
         """Those that were not refused."""
-        names = {one.delivery for one in refused}
+        gone = {one.delivery for one in refused}
+        left = {
+            kind: [name for name in names if name not in gone] for kind, names in self.done.items()
+        }
         return Settling(
-            [one for one in self.settlements if one.delivery not in names],
-            {
-                kind: [name for name in done if name not in names]
-                for kind, done in self.done.items()
-            },
+            [one for one in self.settlements if one.delivery not in gone],
+            {kind: names for kind, names in left.items() if names},
         )
 
 
@@ -47,6 +47,9 @@ class Unsettled:
     def __init__(self) -> None:
         self._settlements: dict[str, Settlement] = {}
         self._done: dict[str, dict[str, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._settlements or self._done)
 
     def __len__(self) -> int:
         return len(self._settlements) + sum(map(len, self._done.values()))

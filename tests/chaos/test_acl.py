@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from tests import drivers
 from tests.drivers import DRIVERS
 from tests.running import running, wait_for_end
 from tests.servers import KINDS
-from tests.waiting import wait_until
+from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,25 @@ def live(server: EmbeddedServer, driver: Driver) -> None:
     assert report.left == []
 
 
+def drain_beside_one_that_runs(server: EmbeddedServer) -> None:
+    """Many are settled in one call, while the first of the list still runs."""
+    queue = RedisQueue.from_url(as_user(server), "flood", retention=0)
+    others_are_done = threading.Event()
+
+    def handler(ctx: Context, job: Job) -> None:
+        if job.payload == b"first":
+            wait_for_event(others_are_done, "the others are done")
+
+    queue.enqueue(Job("kind", b"first"), *(Job("kind") for _ in range(300)))
+    with redis.Redis.from_url(server.url) as client:
+        with running(queue, {"kind": handler}, concurrency=100):
+            wait_until(lambda: client.hlen(queue.keys.jobs) == 1, "the others are done")
+            others_are_done.set()
+            wait_until(lambda: client.hlen(queue.keys.jobs) == 0, "all are done")
+        assert client.hgetall(queue.keys.totals) == {b"done:kind": b"301"}
+    assert queue.check() == []
+
+
 def done(ctx: Context, job: Job) -> Job:
     job.status = Status.DONE
     return job
@@ -134,6 +154,7 @@ def damage(client: Any, keys: Keys) -> None:
 
 def test_all_of_a_queue_works(server: EmbeddedServer, driver: Driver) -> None:
     live(server, driver)
+    drain_beside_one_that_runs(server)
     assert refused(server) == set()
 
 

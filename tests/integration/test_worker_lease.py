@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import redis
 
     from redisjobs.context import Context
+    from redisjobs.embedded import EmbeddedServer
     from redisjobs.keys import Keys
     from redisjobs.operations.operation import Operation
     from tests.worker_process import Wire, WorkerProcess
@@ -206,6 +207,38 @@ class TestForgotten:
         assert handler.reasons == ["lease lost", None]
         assert (done.result, done.attempts_done) == (b"run 2", 1)
         assert client.hlen(queue.keys.losses) == 0
+        assert_sound(client, queue)
+
+    def test_of_those_that_nobody_keeps_each_is_refused_logged_and_run_again(
+        self,
+        redis_server: EmbeddedServer,
+        queue_name: str,
+        client: redis.Redis,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        queue = RedisQueue.from_url(redis_server.url, queue_name, retention=0)
+        jobs, gate, ledger = [Job("kind") for _ in range(40)], threading.Event(), Ledger()
+
+        def handler(ctx: Context, job: Job) -> None:
+            ledger.note(ctx, job)
+            wait_for_event(gate, "all have begun")
+
+        queue.enqueue(*jobs)
+        with running(queue, {"kind": handler}, lease=120, poll_interval=120, concurrency=40):
+            ledger.wait_for(job.id for job in jobs)
+            (old_id,) = held(client, queue)
+            queue.lines.run(lambda: reap(queue.keys, old_id.decode(), None, 3, ["kind"]))
+            gate.set()
+            wait_until(lambda: client.hlen(queue.keys.jobs) == 0, "all are done")
+        assert ledger.runs == {job.id: 2 for job in jobs}
+        refused = [
+            (vars(one)["job_id"], vars(one)["job_kind"], vars(one)["attempt"])
+            for one in caplog.records
+            if "not recorded" in one.getMessage()
+        ]
+        assert sorted(refused) == sorted((job.id, "kind", 1) for job in jobs)
+        assert client.hlen(queue.keys.losses) == 0, "a lapse is not a death"
+        assert client.hgetall(queue.keys.totals) == {b"done:kind": b"40"}
         assert_sound(client, queue)
 
     @pytest.mark.parametrize("way", ["sync", "awaited"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -10,10 +11,12 @@ import pytest
 from redisjobs import Job, JobExistsError, RedisQueue, Status
 from redisjobs.record import encode_state_body
 from tests.running import Ledger, assert_sound, held, running, wait_for_end
-from tests.waiting import wait_until
+from tests.waiting import wait_for_event, wait_until
 
 if TYPE_CHECKING:
     import redis
+
+    from redisjobs.context import Context
 
 
 @pytest.fixture
@@ -96,6 +99,36 @@ def test_many_damaged_ones_hold_no_worker_up(queue: RedisQueue, client: redis.Re
         ledger.wait_for(job.id for job in good)
         wait_until(lambda: queue.stats().kinds["kind"].failed == 300, "the others have failed")
     assert ledger.runs == {job.id: 1 for job in good}
+    assert held(client, queue) == {}
+
+
+def test_one_that_would_be_given_back_unread_ends_instead(
+    queue: RedisQueue, client: redis.Redis
+) -> None:
+    """Its record would have to say where it is to wait again, and cannot be read, or is of another
+    kind. What is behind a long job is given back soon.
+    """
+    began, gate = threading.Event(), threading.Event()
+
+    def handler(ctx: Context, job: Job) -> None:
+        if job.payload == b"long":
+            began.set()
+            wait_for_event(gate, "the test lets it end")
+
+    with running(queue, {"kind": handler}, concurrency=1, prefetch=50):
+        first = Job("kind")
+        queue.enqueue(first)
+        wait_for_end(queue, first.id)  # the kind is known to be short, and prefetched
+        torn, other, good = (Job("kind", delay=0.3) for _ in range(3))
+        queue.enqueue(Job("kind", b"long", delay=0.3), torn, other, good)
+        client.hset(queue.keys.jobs, torn.id, b"1kind\0\0\xc1")
+        body = msgpack.packb([b"payload", 1, None, 0, 7])
+        client.hset(queue.keys.jobs, other.id, b"1other\0\0" + body)
+        wait_for_event(began, "the long one has begun")
+        wait_until(lambda: queue.stats().kinds["kind"].failed == 2, "both have failed")
+        gate.set()
+        wait_for_end(queue, good.id)
+    assert not client.exists(queue.keys.due("other"))
     assert held(client, queue) == {}
 
 

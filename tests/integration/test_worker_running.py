@@ -405,11 +405,11 @@ def test_the_next_round_trip_is_under_way_while_jobs_are_unpacked(
     deliveries = Clerk.deliveries
     worker = Worker(queue, {"kind": lambda ctx, job: None}, concurrency=200)
 
-    def noting(clerk: Clerk, claimed: Claimed) -> Any:
+    def noting(clerk: Clerk, claimed: Claimed, worker_id: str) -> Any:
         engine = worker._engine
         assert engine is not None
         seen.append(engine._pump._trips.under_way)
-        return deliveries(clerk, claimed)
+        return deliveries(clerk, claimed, worker_id)
 
     monkeypatch.setattr(Clerk, "deliveries", noting)
     monkeypatch.setattr(Capacity, "room", lambda *_: Room(10, 10, [0]))  # there is always some

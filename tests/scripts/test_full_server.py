@@ -16,6 +16,7 @@ from redisjobs.embedded import EmbeddedServer
 from redisjobs.errors import JobExistsError, QueueFullError
 from redisjobs.operations import membership, one_job
 from redisjobs.operations.repair import RepairReport, repair
+from redisjobs.operations.settle import settle
 from redisjobs.operations.sweep import sweep
 from redisjobs.states import Status
 from tests.scripts.bench import Bench
@@ -163,6 +164,13 @@ class TestAWorkerOnAFullServer:
         bench.fill(forget_scripts=forget)
         assert bench.claim().next_due_us is not None
 
+    def test_puts_back_a_token_that_it_cannot_use(self, bench: FillableBench, forget: bool) -> None:
+        bench.enqueue()
+        bench.client.delete(bench.keys.bell("email"))
+        bench.fill(forget_scripts=forget)
+        assert bench.claim(limit=0).claims == []
+        assert bench.tokens() == 1
+
     def test_marks_a_last_chance(self, bench: FillableBench, forget: bool) -> None:
         bench.enqueue()
         bench.take()
@@ -187,6 +195,18 @@ class TestAWorkerOnAFullServer:
         bench.fill(forget_scripts=forget)
         assert bench.settle(*deliveries) == []
         assert bench.stored_ids() == set()
+
+    @pytest.mark.parametrize("retention_us", [0, 10**9])
+    def test_settles_many_while_the_first_still_runs(
+        self, bench: FillableBench, forget: bool, retention_us: int
+    ) -> None:
+        bench.register("w", retention_us=retention_us)
+        bench.enqueue(number=60)
+        deliveries = bench.take()
+        bench.fill(forget_scripts=forget)
+        assert bench.run(settle(bench.keys, "w", (), {"email": deliveries[1:41]})) == []
+        assert bench.held() == [deliveries[0], *deliveries[41:]]
+        assert len(bench.finished(Status.DONE)) == (40 if retention_us else 0)
 
     def test_is_refused_what_it_does_not_hold(self, bench: FillableBench, forget: bool) -> None:
         bench.fill(forget_scripts=forget)

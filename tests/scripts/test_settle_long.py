@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redisjobs.operations.settle import settle
+from redisjobs.states import Status
 
 if TYPE_CHECKING:
     from tests.scripts.bench import Bench
@@ -28,6 +29,19 @@ class TestALongCall:
     def settled(self, bench: Bench, deliveries: list[str], worker: str = "w") -> list[str]:
         refused = bench.run(settle(bench.keys, worker, (), {"email": deliveries}))
         return [one.delivery for one in refused]
+
+    def test_where_it_is_kept_each_has_its_state(self, bench: Bench) -> None:
+        bench.register(retention_us=10**9)
+        ids = bench.enqueue(number=50)
+        held = bench.take()
+        assert self.settled(bench, held[1:]) == []
+        assert bench.held() == held[:1]
+        assert bench.finished(Status.DONE) == ids[1:]
+        for id in ids[1:]:
+            state = bench.state(id)
+            assert state is not None
+            assert (state.status, state.attempts_done) == (Status.DONE, 1)
+        assert bench.state(ids[0]) is None
 
     @pytest.mark.parametrize("seed", range(40))
     def test_whatever_the_order_of_the_ends_those_go_and_the_others_stay(

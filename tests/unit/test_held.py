@@ -27,7 +27,8 @@ from redisjobs.worker.unsettled import Settling
 def _delivery(
     token: int = 7, id: str = "job-1", losses: int = 0, *, alone: bool = False
 ) -> Delivery:
-    delivery = Delivery(Batch(token, "email", None, False, alone), id, f"{token}:{id}")
+    batch = Batch(token, "worker", "email", None, False, alone, lambda *_: None)
+    delivery = Delivery(batch, id, f"{token}:{id}", b"")
     delivery.losses = losses
     return delivery
 

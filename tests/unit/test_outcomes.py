@@ -61,7 +61,7 @@ def _deliver(clerk: Clerk, claim: Claim, *, alone: bool = False) -> Delivery:
         [claim.state] if claim.state else [], [claim.losses] if claim.losses else [],
         None, True, False, alone, 0, None, [],
     )  # fmt: skip
-    (delivery,) = clerk.deliveries(claimed)
+    (delivery,) = clerk.deliveries(claimed, "worker-1")
     if clerk.job_of(delivery) is None:
         assert delivery.unreadable is not None
         raise delivery.unreadable
@@ -71,7 +71,7 @@ def _deliver(clerk: Clerk, claim: Claim, *, alone: bool = False) -> Delivery:
 def _run(clerk: Clerk, claim: Claim | None = None) -> Delivery:
     delivery = _deliver(clerk, claim or _claim())
     delivery.started_at = time.monotonic()
-    delivery.context = clerk.context_of(delivery, "worker-1")
+    delivery.context = clerk.context_of(delivery)
     return delivery
 
 
@@ -95,7 +95,7 @@ class TestDelivery:
 
     def test_its_context_tells_the_handler_where_it_runs(self, clerk: Clerk) -> None:
         delivery = _deliver(clerk, _claim(losses=1, state=_state()))
-        context = clerk.context_of(delivery, "worker-1")
+        context = clerk.context_of(delivery)
         assert (context.queue_name, context.worker_id) == ("orders", "worker-1")
         assert (context.job_id, context.job_kind) == ("job-1", "email")
         assert (context.attempt, context.losses, context.token) == (3, 1, 9)
@@ -129,7 +129,7 @@ def _torn(clerk: Clerk, **fields: Any) -> Delivery:
         9, [claim.id.encode()], [claim.record], [(claim.kind, 1)], [claim.state], [], None, True,
         False, False, 0, None, [],
     )  # fmt: skip
-    (delivery,) = clerk.deliveries(claimed)
+    (delivery,) = clerk.deliveries(claimed, "worker-1")
     return delivery
 
 
