@@ -25,6 +25,9 @@ def main() -> int:
     parser.add_argument("--hurry", type=float, default=1.0, help="times as many faults")
     parser.add_argument("--small", action="store_true", help="half the fleet")
     parser.add_argument("--bug", choices=BUGS, default="", help="plant it: the storm must find it")
+    parser.add_argument(
+        "--forget-done", action="store_true", help="keep no record of jobs that are done"
+    )
     parser.add_argument("--json", type=Path, help="write the ledger to this file, too")
     given = parser.parse_args()
     if given.folder:
@@ -33,7 +36,7 @@ def main() -> int:
             parser.error(f"{given.folder} is not empty: another storm's journals would count too")
     options = Options(
         given.minutes * 60, given.seed, given.rate, given.drain, given.bug, tuple(given.faults),
-        given.folder, given.hurry, given.small,
+        given.folder, given.hurry, given.small, not given.forget_done,
     )  # fmt: skip
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 class Handlers:
     """Handlers by kind. A payload is how many milliseconds a run takes, or how many attempts of it
-    fail.
+    fail. `returns`: whether a run returns its token.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, returns: bool = True) -> None:
         self._journal = journal
+        self._returns = returns
 
     def by_kind(self) -> dict[str, Any]:
         """As a worker takes them."""
@@ -40,12 +41,12 @@ class Handlers:
         }  # fmt: skip
 
     @contextmanager
-    def _written_down(self, ctx: Context, job: Job) -> Iterator[bytes]:
+    def _written_down(self, ctx: Context, job: Job) -> Iterator[bytes | None]:
         journal, token = self._journal, ctx.token
         journal.began(job.id, token, job.kind, ctx.attempt, ctx.losses, ctx.worker_id)
         outcome, after_ms = "done", 0
         try:
-            yield b"token=%d" % token
+            yield b"token=%d" % token if self._returns else None
         except RetryableError as err:
             outcome, after_ms = "retry", round(err.retry_after.total_seconds() * 1000)
             raise
@@ -58,28 +59,28 @@ class Handlers:
         finally:
             journal.ended(job.id, token, outcome, after_ms)
 
-    def nap(self, ctx: Context, job: Job) -> bytes:
+    def nap(self, ctx: Context, job: Job) -> bytes | None:
         """Sleeps, and minds nothing meanwhile."""
         with self._written_down(ctx, job) as result:
             if seconds := int(job.payload) / 1000:
                 time.sleep(seconds)
             return result
 
-    async def nap_async(self, ctx: Context, job: Job) -> bytes:
+    async def nap_async(self, ctx: Context, job: Job) -> bytes | None:
         """The same on the loop, where it can be cancelled."""
         with self._written_down(ctx, job) as result:
             if seconds := int(job.payload) / 1000:
                 await asyncio.sleep(seconds)
             return result
 
-    def slow(self, ctx: Context, job: Job) -> bytes:
+    def slow(self, ctx: Context, job: Job) -> bytes | None:
         """Takes long, and stops where it is asked to."""
         with self._written_down(ctx, job) as result:
             ctx.wait_cancelled(int(job.payload) / 1000)
             ctx.raise_if_cancelled()
             return result
 
-    def flaky(self, ctx: Context, job: Job) -> bytes:
+    def flaky(self, ctx: Context, job: Job) -> bytes | None:
         """Its first attempts ask for another one."""
         with self._written_down(ctx, job) as result:
             if ctx.attempt <= int(job.payload):

@@ -58,7 +58,8 @@ class Plan:
         self._journal = journal
         self._rate = setting.rate / AT_ONCE
         self._numbers = iter(range(10**9))
-        self._stored: deque[str] = deque(maxlen=50)
+        # An id that is forgotten is not refused.
+        self._stored: deque[str] = deque(maxlen=50 if setting.keeps_done else 0)
         self._due_at = time.monotonic()
         self.chance = random.Random(f"{setting.seed}/{name}")
 

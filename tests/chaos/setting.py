@@ -15,7 +15,7 @@ from tests.chaos.planted import plant
 ROOT = Path(__file__).resolve().parents[2]
 QUEUE = "storm"
 _VARIABLE = "REDISJOBS_STORM"
-# Nothing that ended is dropped: the ledger wants to see all of it.
+# Nothing that ended is dropped, or nothing but what is done: the ledger wants to see all of it.
 _KEPT_S, _KEPT = 86400.0, 10_000_000
 _KEEPING: QueueKeywords = {
     "retention": _KEPT_S,
@@ -34,6 +34,7 @@ class Setting:
         lease, shutdown_timeout: of a worker, in seconds.
         seed, rate, asynchronous: of a producer: which jobs, how many a second, and how.
         bug: which bug is planted in it; '' for none.
+        keeps_done: whether records of jobs that are done are kept, and results are returned.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Setting:
     rate: float = 100.0
     asynchronous: bool = False
     bug: str = ""
+    keeps_done: bool = True
 
     @classmethod
     def from_environment(cls) -> Setting:
@@ -61,15 +63,19 @@ class Setting:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         }
 
+    @property
+    def _keeping(self) -> QueueKeywords:
+        return _KEEPING if self.keeps_done else {**_KEEPING, "retention": 0}
+
     def queue(self) -> RedisQueue:
         """The queue as this process sees it."""
-        queue = RedisQueue.from_url(self.url, QUEUE, **_KEEPING)
+        queue = RedisQueue.from_url(self.url, QUEUE, **self._keeping)
         plant(self.bug, queue)
         return queue
 
     def async_queue(self) -> AsyncRedisQueue:
         """The same for coroutines."""
-        queue = AsyncRedisQueue.from_url(self.url, QUEUE, **_KEEPING)
+        queue = AsyncRedisQueue.from_url(self.url, QUEUE, **self._keeping)
         plant(self.bug, queue)
         return queue
 

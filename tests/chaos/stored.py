@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
 
@@ -12,6 +12,9 @@ from redisjobs.keys import Keys
 from redisjobs.record import decode_record, decode_state
 from tests.chaos.jobs import KINDS
 from tests.chaos.setting import QUEUE
+
+if TYPE_CHECKING:
+    from tests.chaos.journal import Journals, Run
 
 _KEYS = Keys(QUEUE)
 _TOKEN = re.compile(rb"token=(\d+)")
@@ -66,6 +69,21 @@ def read_stored(client: Any) -> Everything:
         jobs[id.decode()] = _stored(record, states.get(id))
     totals = client.hgetall(_KEYS.totals)
     return Everything(jobs, {name.decode(): int(number) for name, number in totals.items()})
+
+
+def with_forgotten(stored: Everything, journals: Journals) -> Everything:
+    """With those that are not there since what is done is not kept: whose last run was done. That
+    each was counted as such, once, the totals must say.
+    """
+    last: dict[str, Run] = {}
+    for run in journals.runs:
+        last[run.id] = run
+    jobs = dict(stored.jobs)
+    for id, run in last.items():
+        end = journals.ends.get((id, run.token))
+        if id not in jobs and end is not None and end.outcome == "done":
+            jobs[id] = Stored(run.kind, Status.DONE, False, run.token, run.attempt)
+    return stored._replace(jobs=jobs)
 
 
 def _stored(record: bytes, raw: bytes | None) -> Stored:

@@ -21,7 +21,7 @@ from tests.chaos.ledger import Ledger, reckon
 from tests.chaos.relay import Relay, socket_of
 from tests.chaos.sampler import CHECK_EVERY_S, Watch
 from tests.chaos.setting import Setting
-from tests.chaos.stored import is_at_work, is_drained, read_stored
+from tests.chaos.stored import is_at_work, is_drained, read_stored, with_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,8 @@ class Options:
         folder: where journals and logs are left; None: nowhere.
         hurry: how many times as many faults.
         small: half the fleet and short leases, for short storms.
+        keeps_done: whether jobs that are done are kept. Those that are not take the shortest way
+            through the worker and the scripts.
     """
 
     seconds: float = 60.0
@@ -62,13 +64,17 @@ class Options:
     folder: Path | None = None
     hurry: float = 1.0
     small: bool = False
+    keeps_done: bool = True
 
 
 def parts_of(options: Options, direct: str, far: str, folder: str) -> list[Part]:
     """The system: workers of several leases, some behind the network that gets worse."""
 
     def setting(url: str, role: str, **more: Any) -> Setting:
-        return Setting(url, folder, role, seed=options.seed, bug=options.bug, **more)
+        return Setting(
+            url, folder, role, seed=options.seed, bug=options.bug, keeps_done=options.keeps_done,
+            **more,
+        )  # fmt: skip
 
     rate = options.rate / 2
     producers = [
@@ -120,7 +126,7 @@ class Storm:
             server = stack.enter_context(EmbeddedServer(options=DURABLE))
             relay = stack.enter_context(Relay(Path(socket_of(server.url)), options.seed))
             control: Any = stack.enter_context(redis.Redis.from_url(server.url, socket_timeout=5.0))
-            own = Setting(server.url, folder, "storm")
+            own = Setting(server.url, folder, "storm", keeps_done=options.keeps_done)
             queue = own.queue()
             stack.callback(queue.close)
             watch = Watch(server.url, queue, HASTY_CHECK_S if options.bug else CHECK_EVERY_S)
@@ -157,8 +163,11 @@ class Storm:
         complaints = [*scene.fleet.complaints, *(f"left behind: {words}" for words in left)]
         broken = [*watch.broken, *scene.queue.check()]
         self._tell("reading the journals")
+        journals, stored = read_journals(Path(folder)), read_stored(scene.control)
+        if not self._options.keeps_done:
+            stored = with_forgotten(stored, journals)
         return reckon(
-            read_journals(Path(folder)), read_stored(scene.control), watch,
+            journals, stored, watch,
             broken=broken, complaints=complaints, faults=counts, drained=drained,
             refused_in_logs=_refusals(Path(folder)), seconds=time.monotonic() - self._began,
         )  # fmt: skip

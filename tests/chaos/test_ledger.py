@@ -16,7 +16,7 @@ import pytest
 from redisjobs import Status
 from tests.chaos.journal import Asked, End, Fault, Journal, Journals, Run, read_journals
 from tests.chaos.ledger import Ledger, reckon
-from tests.chaos.stored import Everything, Stored
+from tests.chaos.stored import Everything, Stored, with_forgotten
 from tests.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -270,3 +270,52 @@ def test_a_ctrl_c_ends_a_storm_and_leaves_no_process(tmp_path: Path) -> None:
     assert storm.returncode == 130
     assert b"no process is left" in said
     assert _environs_with(bytes(tmp_path)) == []
+
+
+def _forgotten(told: Told) -> None:
+    """Nothing is kept of what is done."""
+    told.stored = dict(with_forgotten(Everything({}, told.totals), told.journals).jobs)
+
+
+def test_what_is_done_need_not_be_kept_for_a_story_to_be_sound() -> None:
+    kept, told = Told(), Told()
+    _forgotten(told)
+    assert told.stored == kept.stored
+    assert told.reckon().is_clean
+
+
+def _settled_by_nobody(told: Told) -> None:
+    told.totals["done:nap"] = 1
+
+
+def _counted_twice(told: Told) -> None:
+    told.totals["done:nap"] = 3
+
+
+def _its_last_run_has_not_ended(told: Told) -> None:
+    del told.journals.ends["a", 5]
+
+
+def _its_last_run_failed(told: Told) -> None:
+    told.journals.ends["b", 1] = End("failed", 0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "shows_in"),
+    [
+        (_settled_by_nobody, "wrong"),
+        (_counted_twice, "wrong"),
+        (_its_last_run_has_not_ended, "lost"),
+        (_its_last_run_failed, "lost"),
+        (_nobody_ran_it, "lost"),
+        (_handed_out_twice, "held_twice"),
+    ],
+)
+def test_what_is_forgotten_is_missed_all_the_same(
+    spoil: Callable[[Told], None], shows_in: str
+) -> None:
+    told = Told()
+    spoil(told)
+    _forgotten(told)
+    ledger = told.reckon()
+    assert getattr(ledger, shows_in), ledger

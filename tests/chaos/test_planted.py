@@ -155,8 +155,9 @@ def test_a_fleet_that_has_no_time_to_end_its_jobs_shows_none_of_these_bugs() -> 
     assert stranded == Stranded(set(), set())
 
 
-def test_a_storm_without_a_bug_is_clean() -> None:
-    ledger, stranded = _storm(Options(4, drain_s=30.0))
+@pytest.mark.parametrize("keeps_done", [True, False])
+def test_a_storm_without_a_bug_is_clean(keeps_done: bool) -> None:
+    ledger, stranded = _storm(Options(4, drain_s=30.0, keeps_done=keeps_done))
     assert ledger.is_clean, ledger
     assert ledger.acknowledged > 100
     assert len(ledger.faults) >= 3

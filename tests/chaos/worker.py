@@ -17,7 +17,7 @@ def make_worker() -> Worker:
     setting = Setting.from_environment()
     return Worker(
         setting.queue(),
-        Handlers(setting.journal()).by_kind(),
+        Handlers(setting.journal(), returns=setting.keeps_done).by_kind(),
         concurrency=setting.concurrency,
         lease=setting.lease,
         shutdown_timeout=setting.shutdown_timeout,
