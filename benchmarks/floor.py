@@ -141,7 +141,7 @@ def pings(served: Served, connections: int, per_s: float, seconds: float) -> flo
     """
     raws = itertools.cycle([Raw(served.url) for _ in range(connections)])
     used, began = served.cpu_us(), time.monotonic()
-    for place in range(int(per_s * seconds)):
+    for place in range(max(1, int(per_s * seconds))):
         next(raws).ask(("PING",))
         time.sleep(max(0.0, began + (place + 1) / per_s - time.monotonic()))
     percent = (served.cpu_us() - used) / (time.monotonic() - began) / 1e4

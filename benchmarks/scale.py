@@ -113,8 +113,8 @@ def kinds(options: Options) -> Rows:
 
 
 def idle_workers(options: Options) -> Rows:
-    """What idle workers cost the server: alone, and while scheduled jobs come due; and what as many
-    connections cost it that ask it nothing as often.
+    """What idle workers cost the server: alone, and while scheduled jobs come due; and what a
+    connection for each costs it, of the three that it has, that asks it nothing as often.
     """
     ours = {
         f"redisjobs with idle workers: {number}": _idle_and_due(options, number)
@@ -130,7 +130,7 @@ def _pinging(options: Options, number: int, row: dict[str, float]) -> dict[str, 
     with serving(options.server) as served:
         idle_per_s = row["idle_calls_per_s"] * number
         return {
-            "idle_redis_percent": floor.pings(served, number, idle_per_s, DUE_S),
+            "idle_redis_percent": floor.pings(served, number, idle_per_s, IDLE_S),
             "redis_percent": floor.pings(served, number, row["calls_per_s"], DUE_S),
         }
 
@@ -262,7 +262,7 @@ PARTS = {
 
 
 def run(options: Options) -> Run:
-    """All parts once. `--jobs` is how many are measured in each row; the sizes follow from it."""
+    """All parts once. `--jobs` is how many are measured in a row, or scales it."""
     rows: Rows = {}
     for name, part in PARTS.items():
         if options.wants(name):

@@ -248,8 +248,8 @@ class Pump:
         return True
 
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """What cannot be read ends here: nobody could, and under which kind it is to wait again
-        its record would have to say.
+        """What cannot be read is settled as such: under which kind it is to wait again its record
+        would have to say.
         """
         clerk = self._around.clerk
         for delivery in deliveries:

@@ -244,7 +244,9 @@ class _Reckoning:
         for job in self._stored.jobs.values():
             if job.status is not Status.PENDING:
                 counted[f"{job.status.lower()}:{job.kind}"] += 1
-        for name, number in self._stored.totals.items():
+        totals = self._stored.totals
+        for name in sorted(totals.keys() | counted.keys()):
+            number = totals.get(name, 0)
             if not name.startswith("retried:") and counted[name] != number:
                 self._ledger.wrong.append(
                     f"{number} ends were counted as {name}, but {counted[name]} jobs ended so"

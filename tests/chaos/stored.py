@@ -73,7 +73,7 @@ def read_stored(client: Any) -> Everything:
 
 def with_forgotten(stored: Everything, journals: Journals) -> Everything:
     """With those that are not there since what is done is not kept: whose last run was done. That
-    each was counted as such, once, the totals must say.
+    so many were counted as such the totals must say; which of its runs was settled nobody can.
     """
     last: dict[str, Run] = {}
     for run in journals.runs:

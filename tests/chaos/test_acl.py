@@ -134,7 +134,9 @@ def drain_beside_one_that_runs(server: EmbeddedServer) -> None:
             others_are_done.set()
             wait_until(lambda: client.hlen(queue.keys.jobs) == 0, "all are done")
         assert client.hgetall(queue.keys.totals) == {b"done:kind": b"301"}
+        assert "cmdstat_lpush" in client.info("commandstats"), "none was passed at the head"
     assert queue.check() == []
+    queue.close()
 
 
 def done(ctx: Context, job: Job) -> Job:

@@ -284,8 +284,12 @@ def test_what_is_done_need_not_be_kept_for_a_story_to_be_sound() -> None:
     assert told.reckon().is_clean
 
 
-def _settled_by_nobody(told: Told) -> None:
+def _one_settled_by_nobody(told: Told) -> None:
     told.totals["done:nap"] = 1
+
+
+def _settled_by_nobody(told: Told) -> None:
+    told.totals.clear()
 
 
 def _counted_twice(told: Told) -> None:
@@ -303,6 +307,7 @@ def _its_last_run_failed(told: Told) -> None:
 @pytest.mark.parametrize(
     ("spoil", "shows_in"),
     [
+        (_one_settled_by_nobody, "wrong"),
         (_settled_by_nobody, "wrong"),
         (_counted_twice, "wrong"),
         (_its_last_run_has_not_ended, "lost"),

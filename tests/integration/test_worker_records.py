@@ -119,8 +119,8 @@ def test_one_that_would_be_given_back_unread_ends_instead(
         first = Job("kind")
         queue.enqueue(first)
         wait_for_end(queue, first.id)  # the kind is known to be short, and prefetched
-        torn, other, good = (Job("kind", delay=0.3) for _ in range(3))
-        queue.enqueue(Job("kind", b"long", delay=0.3), torn, other, good)
+        torn, other, good = (Job("kind", delay=1.0) for _ in range(3))
+        queue.enqueue(Job("kind", b"long", delay=1.0), torn, other, good)
         client.hset(queue.keys.jobs, torn.id, b"1kind\0\0\xc1")
         body = msgpack.packb([b"payload", 1, None, 0, 7])
         client.hset(queue.keys.jobs, other.id, b"1other\0\0" + body)
