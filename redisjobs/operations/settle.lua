@@ -3,8 +3,8 @@
 -- KEYS  1 jobs, 2 state, 3 processing:<worker>, 4 losses, 5 totals, 6 meta, 7 waited;
 --       then for each group: the finished set of its status and kind, or due and bell where its jobs wait again
 -- ARGV  1 how many groups, 2 how many outcomes; for each group: letter, kind, place of its first key, how many outcomes,
---       attempts; and for each outcome the delivery alone, where the group names the attempts (no delay, no body), else:
---       delivery, attempts, delay in µs (0 where it ended), body of the state
+--       how many words each has, attempts ('' if each has its own); and for each outcome, of as many words as that:
+--       1 delivery (no body), 2 delivery, body of the state, 4 delivery, attempts, delay in µs (0 where it ended), body
 -- Reply the places (from 1, in the order of ARGV) of the outcomes that were refused
 -- Cost  O(outcomes), and O(held) where they do not head the list
 -- include: limits now text record retention bell batch take_head take_out finish announce
@@ -18,8 +18,7 @@ local OUTCOME_OF = {D = 'done', F = 'failed', X = 'panic', C = 'cancelled', P = 
 local groups, at = {}, 3
 for index = 1, group_count do
   local group = {letter = ARGV[at], kind = ARGV[at + 1], key = tonumber(ARGV[at + 2]), count = tonumber(ARGV[at + 3]),
-    attempts = ARGV[at + 4], first = at + 5}
-  group.width = group.attempts == '' and 4 or 1
+    width = tonumber(ARGV[at + 4]), attempts = ARGV[at + 5], first = at + 6}
   group.last = group.first + group.width * (group.count - 1)
   groups[index] = group
   at = group.last + group.width
@@ -29,14 +28,15 @@ local time, refused, dropped, place = now(), {}, {}, 0
 local keeps = nil
 local has_losses = redis.call('EXISTS', LOSSES) == 1
 
-local function states_of(group, ids, places)
-  local states, ended = {}, integer(time)
-  for index = 1, #ids do
-    local attempts, body = group.attempts, ''
-    if attempts == '' then
-      attempts, body = ARGV[places[index] + 1], ARGV[places[index] + 3]
+-- states_of(group, places): of outcomes whose first words stand there.
+local function states_of(group, places)
+  local states, head, behind = {}, group.letter .. group.attempts, ':' .. integer(time) .. ':'
+  for index, at in ipairs(places) do
+    if group.width == 4 then
+      states[index] = group.letter .. ARGV[at + 1] .. behind .. ARGV[at + 3]
+    else
+      states[index] = head .. behind .. (group.width == 2 and ARGV[at + 1] or '')
     end
-    states[index] = group.letter .. attempts .. ':' .. ended .. ':' .. body
   end
   return states
 end
@@ -45,7 +45,7 @@ local function end_jobs(group, ids, places)
   keeps = keeps or retention(META)
   local keep = keeps[group.letter]
   if is_kept(keep) then
-    finish(JOBS, STATE, KEYS[group.key], keep, time, ids, states_of(group, ids, places))
+    finish(JOBS, STATE, KEYS[group.key], keep, time, ids, states_of(group, places))
   elseif #dropped == 0 then
     dropped = ids
   else
@@ -70,6 +70,14 @@ local function wait_again(group, ids, places)
   end
 end
 
+local function places_of(group)
+  local places = {}
+  for at = group.first, group.last, group.width do
+    places[#places + 1] = at
+  end
+  return places
+end
+
 local function settle(group, ids, places)
   redis.call('HINCRBY', TOTALS, OUTCOME_OF[group.letter] .. ':' .. group.kind, #ids)
   if group.letter == 'P' then
@@ -80,10 +88,10 @@ local function settle(group, ids, places)
 end
 
 -- Most calls are long, and of one kind that ends in about the order in which it was claimed.
-local head = group_count == 1 and groups[1].width == 1 and outcome_count >= MANY
-  and take_head(PROCESSING, ARGV, groups[1].first, groups[1].last)
-if head then
-  settle(groups[1], head, {})
+local places = group_count == 1 and outcome_count >= MANY and places_of(groups[1])
+local ids = places and take_head(PROCESSING, ARGV, places)
+if ids then
+  settle(groups[1], ids, places)
 else
   local wanted = {}
   for _, group in ipairs(groups) do

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from redisjobs.errors import IncompatibleQueueError
 from redisjobs.keys import Keys
@@ -44,12 +45,15 @@ class Settlement(NamedTuple):
         return self._replace(delay_us=max(0, round((self.due_at - now) * 1e6)))
 
 
+# By kind, deliveries with the bodies of their states.
+Done: TypeAlias = Mapping[str, Mapping[str, bytes]]
+
 _delivery_of, _body_of = itemgetter(0), itemgetter(5)
 
 
-def plainly_done(delivery: str, kind: str) -> Settlement:
-    """A job that is done at its first attempt, and of which no more is kept."""
-    return Settlement(delivery, kind, _DONE, 1, 0, b"")
+def plainly_done(delivery: str, kind: str, body: bytes) -> Settlement:
+    """A job that is done at its first attempt, without a result."""
+    return Settlement(delivery, kind, _DONE, 1, 0, body)
 
 
 def unreadable(token: int, claim: Claim, err: Exception, now_us: int) -> Settlement:
@@ -72,14 +76,14 @@ def settle(
     keys: Keys,
     worker: str,
     settlements: Sequence[Settlement],
-    done: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    done: Done = MappingProxyType({}),
 ) -> Operation[list[Settlement]]:
     """Records outcomes, at most about 1,000 and 4 MiB in one call of the script. Returns those that
     were refused, because the worker holds them no longer.
 
     Args:
-        done: by kind, deliveries that are `plainly_done`, as nearly all are. They all go with the
-            first call: of both, the caller sends 1,000 at most.
+        done: by kind, deliveries that are `plainly_done`, as nearly all are, with their bodies.
+            They all go with the first call: of both, the caller sends 1,000 at most.
     """
     refused: list[Settlement] = []
     for part in _parts(settlements):
@@ -92,15 +96,18 @@ def settle(
 
 
 def _refused(
-    places: Sequence[int], order: Sequence[Settlement], done: Mapping[str, Sequence[str]]
+    places: Sequence[int], order: Sequence[Settlement], done: Done
 ) -> Iterator[Settlement]:
-    behind = [(kind, name) for kind, names in done.items() for name in names] if places else []
-    for place in places:
-        if place <= len(order):
-            yield order[place - 1]
-        else:
-            kind, name = behind[place - len(order) - 1]
-            yield plainly_done(name, kind)
+    if places:
+        sent = [*order, *all_of(done)]
+        yield from (sent[place - 1] for place in places)
+
+
+def all_of(done: Done) -> Iterator[Settlement]:
+    """One settlement for each."""
+    for kind, bodies in done.items():
+        for name, body in bodies.items():
+            yield plainly_done(name, kind, body)
 
 
 def _parts(settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
@@ -121,7 +128,7 @@ def _parts(settlements: Sequence[Settlement]) -> Sequence[Sequence[Settlement]]:
 
 
 def _call(
-    keys: Keys, worker: str, part: Sequence[Settlement], done: Mapping[str, Sequence[str]]
+    keys: Keys, worker: str, part: Sequence[Settlement], done: Done
 ) -> tuple[Call, list[Settlement]]:
     groups: dict[tuple[bytes, str, int | None], list[Settlement]] = {}
     for one in part:
@@ -141,7 +148,7 @@ def _call(
     order: list[Settlement] = []
     for (letter, kind, attempts), group in groups.items():
         arguments += (letter, kind, len(call_keys) + 1, len(group))
-        arguments.append("" if attempts is None else attempts)
+        arguments += (4, "") if attempts is None else (1, attempts)
         status = STATE_OF_LETTER[letter].status
         if status is Status.PENDING:
             call_keys += keys.of_kind(kind)[:2]
@@ -153,8 +160,9 @@ def _call(
         else:
             arguments += map(_delivery_of, group)
         order += group
-    for kind, names in done.items():
-        arguments += (_DONE, kind, len(call_keys) + 1, len(names), 1)
-        arguments += names
+    for kind, bodies in done.items():
+        has_bodies = any(bodies.values())
+        arguments += (_DONE, kind, len(call_keys) + 1, len(bodies), 2 if has_bodies else 1, 1)
+        arguments += chain.from_iterable(bodies.items()) if has_bodies else bodies
         call_keys.append(keys.finished(Status.DONE, kind))
     return Call("settle", call_keys, arguments), order

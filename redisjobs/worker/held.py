@@ -79,12 +79,14 @@ class Held:
         self._unsettled.add(settlement)
         return True
 
-    def plainly_done(self, delivery: Delivery) -> bool:
-        """As `ended`, for one that is done at its first attempt, and of which no more is kept."""
+    def plainly_done(self, delivery: Delivery, body: bytes) -> bool:
+        """As `ended`, for one that is done at its first attempt, and has no result. `body`: of its
+        state, or nothing where no more of it is kept.
+        """
         name = delivery.name
         if not self._close(name):
             return False
-        self._unsettled.add_done(delivery.batch.kind, name)
+        self._unsettled.add_done(delivery.batch.kind, name, body)
         return True
 
     def give_back(self, delivery: Delivery) -> bool:

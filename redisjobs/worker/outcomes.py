@@ -29,6 +29,17 @@ class Clerk:
         self._queue_name = queue_name
         self._handlers = handlers
         self._logger = logger
+        self.look_at_the_time()
+
+    def look_at_the_time(self) -> None:
+        """Now, by the wall clock and the monotonic one: that one may have been set right since this
+        process began, and this one stands still while the machine sleeps.
+        """
+        self._now_us, self._now_s = time.time_ns() // 1000, time.monotonic()
+
+    def _wall_us(self, then: float) -> int:
+        """A monotonic time by the wall clock of now."""
+        return self._now_us - round((self._now_s - then) * 1e6)
 
     def context_of(self, delivery: Delivery) -> Context:
         """The context of a delivery's run."""
@@ -92,7 +103,7 @@ class Clerk:
         attempts = delivery.attempts_done + 1
         if status is Status.DONE and not keeps_done:
             return Settlement(delivery.name, delivery.kind, b"D", attempts, 0, b"")
-        started_us = _wall_us(delivery.started_at or 0.0)
+        started_us = self._wall_us(delivery.started_at or 0.0)
         error = delivery.last_error if status is Status.DONE else outcome.error
         body = encode_state_body(started_us, started_us, error, outcome.result)
         letter, delay_s = LETTER_OF_STATUS[status], None
@@ -102,6 +113,11 @@ class Clerk:
             delivery.name, delivery.kind, letter, attempts, round((delay_s or 0.0) * 1e6), body,
             None if delay_s is None else (delivery.started_at or 0.0) + delivery.seconds + delay_s,
         )  # fmt: skip
+
+    def body_of_done(self, delivery: Delivery) -> bytes:
+        """Of the state of a run that is done and has no result."""
+        started_us = self._wall_us(delivery.started_at or 0.0)
+        return encode_state_body(started_us, started_us, None, None)
 
     @property
     def tells_all(self) -> bool:
@@ -180,10 +196,3 @@ def _whole_job_of(delivery: Delivery) -> Job | None:
     except Exception as err:  # noqa: BLE001 - as above
         delivery.unreadable = err
         return None
-
-
-def _wall_us(then: float) -> int:
-    """A monotonic time by the wall clock of now: that one may have been set right since this
-    process began, and the monotonic one stands still while the machine sleeps.
-    """
-    return time.time_ns() // 1000 - round((time.monotonic() - then) * 1e6)

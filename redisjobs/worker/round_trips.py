@@ -74,17 +74,23 @@ class RoundTrips:
     def collect(self) -> None:
         """Takes over what the crew has ended."""
         ended, clerk, held = self._around.crew.ended, self._around.clerk, self._held
-        ghosts, keeps_done = self._standing.ghosts, self._agenda.keeps_done
-        is_plain = not (ghosts or keeps_done or clerk.tells_all)
+        is_plain, keeps_done = (
+            not (self._standing.ghosts or clerk.tells_all),
+            self._agenda.keeps_done,
+        )
+        body = b""
         if ended:
             self._agenda.something_ended()
+            clerk.look_at_the_time()
         runs: defaultdict[str, list[float]] = defaultdict(list)
         while ended:
             delivery = ended.popleft()
             # Nearly all are done at their first attempt, and nothing more is to be said of them.
-            if delivery.outcome is PLAINLY_DONE and is_plain and not delivery.attempts_done:
+            if is_plain and delivery.outcome is PLAINLY_DONE and not delivery.attempts_done:
                 runs[delivery.batch.kind].append(delivery.seconds)
-                if not held.plainly_done(delivery):
+                if keeps_done:
+                    body = clerk.body_of_done(delivery)
+                if not held.plainly_done(delivery, body):
                     clerk.log_lost(delivery)
             else:
                 self._take_over(delivery, runs)

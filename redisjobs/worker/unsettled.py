@@ -1,5 +1,5 @@
-"""Outcomes that Redis does not know yet. Those of jobs that are done at their first attempt and of
-which no more is kept, which are nearly all, are names by kind and nothing else. Pure.
+"""Outcomes that Redis does not know yet. Those of jobs that are done at their first attempt, and
+without a result, which are nearly all, are names and bodies by kind and nothing else. Pure.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
-from redisjobs.operations.settle import Settlement, plainly_done
+from redisjobs.operations.settle import Done, Settlement, all_of
 
 
 class Settling(NamedTuple):
-    """Outcomes of one call. `done`: by kind, the deliveries that are plainly done."""
+    """Outcomes of one call. `done`: those that are plainly done."""
 
     settlements: Sequence[Settlement]
-    done: Mapping[str, Sequence[str]]
+    done: Done
 
     def __bool__(self) -> bool:
         return bool(self.settlements or self.done)
@@ -24,17 +24,20 @@ class Settling(NamedTuple):
         """As it is to be sent now."""
         if not self.settlements:
             return self
-        return self._replace(settlements=[one.at(now) for one in self.settlements])
+        return self._replace(
+            settlements=[one if one.due_at is None else one.at(now) for one in self.settlements]
+        )
 
     def without(self, refused: Sequence[Settlement]) -> Settling:
         """Those that were not refused."""
         gone = {one.delivery for one in refused}
         left = {
-            kind: [name for name in names if name not in gone] for kind, names in self.done.items()
+            kind: {name: body for name, body in bodies.items() if name not in gone}
+            for kind, bodies in self.done.items()
         }
         return Settling(
             [one for one in self.settlements if one.delivery not in gone],
-            {kind: names for kind, names in left.items() if names},
+            {kind: bodies for kind, bodies in left.items() if bodies},
         )
 
 
@@ -46,7 +49,7 @@ class Unsettled:
 
     def __init__(self) -> None:
         self._settlements: dict[str, Settlement] = {}
-        self._done: dict[str, dict[str, None]] = {}
+        self._done: dict[str, dict[str, bytes]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._settlements or self._done)
@@ -65,32 +68,30 @@ class Unsettled:
     @property
     def all(self) -> list[Settlement]:
         """One for each."""
-        return [
-            *self._settlements.values(),
-            *(plainly_done(name, kind) for kind, done in self._done.items() for name in done),
-        ]
+        return [*self._settlements.values(), *all_of(self._done)]
 
     def add(self, settlement: Settlement) -> None:
         """One more."""
         self._settlements[settlement.delivery] = settlement
 
-    def add_done(self, kind: str, name: str) -> None:
+    def add_done(self, kind: str, name: str, body: bytes) -> None:
         """One more, which is plainly done."""
         done = self._done.get(kind)
         if done is None:
             done = self._done[kind] = {}
-        done[name] = None
+        done[name] = body
 
     def first(self, most: int) -> Settling:
         """So many at most, those that have more to tell before the others."""
         settlements = list(islice(self._settlements.values(), most))
         most -= len(settlements)
-        found: dict[str, Sequence[str]] = {}
+        found: dict[str, Mapping[str, bytes]] = {}
         for kind, done in self._done.items():
             if most <= 0:
                 break
-            found[kind] = names = list(islice(done, most))
-            most -= len(names)
+            # A copy: more may come while these are sent.
+            found[kind] = bodies = dict(islice(done.items(), most))
+            most -= len(bodies)
         return Settling(settlements, found)
 
     def remove(self, settling: Settling) -> None:

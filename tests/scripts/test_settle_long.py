@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redisjobs.operations.settle import settle
+from redisjobs.operations.settle import Settlement, settle
+from redisjobs.record import encode_state_body
 from redisjobs.states import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.scripts.bench import Bench
 
 
@@ -26,22 +29,46 @@ class TestALongCall:
         bench.enqueue(number=120)
         return bench.take()
 
-    def settled(self, bench: Bench, deliveries: list[str], worker: str = "w") -> list[str]:
-        refused = bench.run(settle(bench.keys, worker, (), {"email": deliveries}))
-        return [one.delivery for one in refused]
+    def settled(
+        self, bench: Bench, deliveries: list[str], bodies: Mapping[str, bytes] | None = None
+    ) -> list[str]:
+        done = {"email": bodies or dict.fromkeys(deliveries, b"")}
+        return [one.delivery for one in bench.run(settle(bench.keys, "w", (), done))]
 
     def test_where_it_is_kept_each_has_its_state(self, bench: Bench) -> None:
         bench.register(retention_us=10**9)
         ids = bench.enqueue(number=50)
         held = bench.take()
-        assert self.settled(bench, held[1:]) == []
+        bodies = {
+            name: encode_state_body(place, 100 + place, None, None) if place != 7 else b""
+            for place, name in enumerate(held)
+        }
+        assert self.settled(bench, [], {name: bodies[name] for name in held[1:]}) == []
         assert bench.held() == held[:1]
         assert bench.finished(Status.DONE) == ids[1:]
-        for id in ids[1:]:
+        for place, id in enumerate(ids[1:], 1):
             state = bench.state(id)
             assert state is not None
             assert (state.status, state.attempts_done) == (Status.DONE, 1)
+            told = (state.updated_us, state.last_attempt_us)
+            assert told == ((state.time_us, None) if place == 7 else (place, 100 + place))
         assert bench.state(ids[0]) is None
+
+    @pytest.mark.parametrize("letter", "DFXCP")
+    def test_outcomes_that_tell_more_are_taken_so_too(self, bench: Bench, letter: str) -> None:
+        bench.enqueue(number=50)
+        held = bench.take()
+        outcomes = [
+            Settlement(one, "email", letter.encode(), place, 1000 * place, b"body %d" % place)
+            for place, one in enumerate(held[1:], 1)
+        ]
+        assert bench.run(settle(bench.keys, "w", outcomes)) == []
+        assert bench.held() == held[:1]
+        for place, one in enumerate(held[1:], 1):
+            raw = bench.client.hget(bench.keys.state, one.partition(":")[2])
+            assert raw is not None
+            assert raw.startswith(f"{letter}{place}:".encode())
+            assert raw.endswith(b":body %d" % place)
 
     @pytest.mark.parametrize("seed", range(40))
     def test_whatever_the_order_of_the_ends_those_go_and_the_others_stay(
@@ -70,7 +97,8 @@ class TestALongCall:
         assert bench.totals() == {"done:email": 50}
 
     def test_one_that_is_named_twice_counts_once(self, bench: Bench, held: list[str]) -> None:
-        assert self.settled(bench, [*held[:40], held[0]]) == [held[0]]
+        named = [Settlement(one, "email", b"D", 1, 0, b"") for one in [*held[:40], held[0]]]
+        assert [one.delivery for one in bench.run(settle(bench.keys, "w", named))] == [held[0]]
         assert bench.held() == held[40:]
         assert bench.totals() == {"done:email": 40}
 

@@ -164,7 +164,7 @@ SETTLE = (
     ),
     Bug(
         "settle takes what is at the head of the list for what it was told",
-        "I1",
+        "I[12]",
         "settle",
         (("if head[at] == delivery then", "if head[at] then"),),
     ),

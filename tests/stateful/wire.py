@@ -210,18 +210,15 @@ def _settle(keys: Sequence[bytes], words: Sequence[Any]) -> AskSettle:
     at = 2
     for _ in range(int(words[0])):
         letter, kind, count = text(words[at]), text(words[at + 1]), int(words[at + 3])
-        common = text(words[at + 4])
-        at += 5
+        width, common = int(words[at + 4]), text(words[at + 5])
+        at += 6
         for _ in range(count):
-            if common:
-                outcomes.append(Outcome(text(words[at]), kind, letter, int(common), 0, b""))
-                at += 1
-                continue
-            delivery, attempts, delay_us, body = words[at : at + 4]
+            delivery, *more = words[at : at + width]
+            attempts, delay_us, body = more if width == 4 else (common, 0, *(more or [b""]))
             outcomes.append(
                 Outcome(text(delivery), kind, letter, int(attempts), int(delay_us), raw(body))
             )
-            at += 4
+            at += width
     return AskSettle(_after(keys[2], "processing"), outcomes)
 
 

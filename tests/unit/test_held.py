@@ -39,7 +39,7 @@ def _settlement(delivery: Delivery, body: bytes = b"") -> Settlement:
 
 def _settling(delivery: Delivery) -> Settling:
     """As the outcome was sent, whichever way it was told."""
-    return Settling([_settlement(delivery)], {delivery.kind: [delivery.name]})
+    return Settling([_settlement(delivery)], {delivery.kind: {delivery.name: b""}})
 
 
 class State(Enum):
@@ -129,7 +129,7 @@ def _do(held: Held, event: Does, delivery: Delivery) -> object:
         case Does.END:
             return held.ended(delivery, _settlement(delivery))
         case Does.END_PLAINLY:
-            return held.plainly_done(delivery)
+            return held.plainly_done(delivery, b"")
         case Does.GIVE_BACK:
             return held.give_back(delivery)
         case Does.HEAR_SETTLED:
@@ -292,7 +292,7 @@ class PumpAndServer(RuleBasedStateMachine):
     def handler_ends(self, delivery: Delivery, plainly: bool) -> None:
         known = self.open.pop(delivery.name, None) is not None
         if plainly:
-            assert self.held.plainly_done(delivery) == known
+            assert self.held.plainly_done(delivery, b"") == known
         else:
             assert self.held.ended(delivery, _settlement(delivery)) == known
 

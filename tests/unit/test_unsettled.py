@@ -20,7 +20,7 @@ def unsettled() -> Unsettled:
         made.add(_failed(name))
     for kind, names in {"email": ("2:c", "2:d", "2:e"), "report": ("3:f", "3:g")}.items():
         for name in names:
-            made.add_done(kind, name)
+            made.add_done(kind, name, name.encode())
     return made
 
 
@@ -28,7 +28,7 @@ def test_all_are_told_those_that_are_plainly_done_too(unsettled: Unsettled) -> N
     assert (len(unsettled), bool(unsettled)) == (7, True)
     assert unsettled.names == ["1:a", "1:b", "2:c", "2:d", "2:e", "3:f", "3:g"]
     assert [one.delivery for one in unsettled.all] == unsettled.names
-    assert unsettled.all[2] == plainly_done("2:c", "email")
+    assert unsettled.all[2] == plainly_done("2:c", "email", b"2:c")
     assert all(name in unsettled for name in unsettled.names)
     assert "4:h" not in unsettled
 
@@ -47,17 +47,20 @@ def test_of_both_sorts_no_more_are_sent_than_fit(
     unsettled: Unsettled, most: int, failed: int, done: dict[str, list[str]]
 ) -> None:
     sent = unsettled.first(most)
-    assert (len(sent.settlements), sent.done) == (failed, done)
+    assert (len(sent.settlements), {kind: list(one) for kind, one in sent.done.items()}) == (
+        failed, done,
+    )  # fmt: skip
+    assert all(body == name.encode() for one in sent.done.values() for name, body in one.items())
     assert bool(sent) == (most > 0)
     unsettled.remove(sent)
     assert len(unsettled) == 7 - min(most, 7)
 
 
 def test_those_that_were_refused_stay(unsettled: Unsettled) -> None:
-    refused = [_failed("1:b"), plainly_done("2:d", "email")]
-    refused += [plainly_done(name, "report") for name in ("3:f", "3:g")]
+    refused = [_failed("1:b"), plainly_done("2:d", "email", b"2:d")]
+    refused += [plainly_done(name, "report", b"") for name in ("3:f", "3:g")]
     accepted = unsettled.first(99).without(refused)
-    assert accepted == Settling([_failed("1:a")], {"email": ["2:c", "2:e"]})
+    assert accepted == Settling([_failed("1:a")], {"email": {"2:c": b"2:c", "2:e": b"2:e"}})
     unsettled.remove(accepted)
     assert unsettled.names == ["1:b", "2:d", "3:f", "3:g"]
 
@@ -68,7 +71,7 @@ def test_nothing_is_left_of_what_all_was_refused(unsettled: Unsettled) -> None:
 
 def test_what_came_meanwhile_stays(unsettled: Unsettled) -> None:
     sent = unsettled.first(99)
-    unsettled.add_done("report", "4:h")
+    unsettled.add_done("report", "4:h", b"")
     unsettled.add(_failed("4:i"))
     unsettled.remove(sent)
     assert unsettled.names == ["4:i", "4:h"]
@@ -81,7 +84,7 @@ def test_one_that_is_not_to_be_settled_any_more_is_gone(unsettled: Unsettled) ->
 
 
 def test_a_delay_is_shorter_by_the_time_that_has_passed() -> None:
-    settling = Settling([_failed("1:a", due_at=12.0)], {"email": ["2:c"]})
+    settling = Settling([_failed("1:a", due_at=12.0)], {"email": {"2:c": b""}})
     assert settling.at(10.0).settlements[0].delay_us == 2_000_000
     assert settling.at(10.0).done == settling.done
     assert NOTHING.at(10.0) is NOTHING

@@ -6,10 +6,10 @@ local function remove(jobs, state, ids)
   end
 end
 
--- drop(jobs, state, finished, ids) -> how many. Removes finished records whole.
+-- drop(jobs, state, finished, ids) -> how many. Removes finished records whole; these are the first of the set.
 local function drop(jobs, state, finished, ids)
   if #ids > 0 then
-    in_batches('ZREM', finished, ids)
+    redis.call('ZREMRANGEBYRANK', finished, 0, #ids - 1)
     remove(jobs, state, ids)
   end
   return #ids

@@ -1,13 +1,13 @@
--- take_head(list, deliveries, first, last) -> the ids of these deliveries in their order, which it removes from a processing list,
--- or nil, and nothing is written: they are not all at its head, but for a few that stay there. Its first write frees.
--- O(deliveries), at a third of the cost of take_out.
-local function take_head(list, deliveries, first, last)
+-- take_head(list, words, places) -> the ids of the deliveries that stand at these places of the words, in their order, which it
+-- removes from a processing list; or nil, and nothing is written: they are not all at its head, but for a few that stay there.
+-- Its first write frees. O(deliveries), at a third of the cost of take_out.
+local function take_head(list, words, places)
   local MOST_PASSED = 16
-  local head = redis.call('LRANGE', list, 0, last - first + MOST_PASSED)
+  local head = redis.call('LRANGE', list, 0, #places + MOST_PASSED - 1)
   local ids, at, passed, passes = {}, 1, {}, 0
   local prefix, width = '', 0 -- the token of the last one: nearly always also of the next
-  for index = first, last do
-    local delivery = deliveries[index]
+  for index, place in ipairs(places) do
+    local delivery = words[place]
     if head[at] == delivery then
       at = at + 1
     elseif passed[delivery] then
@@ -27,7 +27,7 @@ local function take_head(list, deliveries, first, last)
       width = string.find(delivery, ':', 1, true) or 0
       prefix = string.sub(delivery, 1, width)
     end
-    ids[index - first + 1] = string.sub(delivery, width + 1)
+    ids[index] = string.sub(delivery, width + 1)
   end
   redis.call('LTRIM', list, at - 1, -1)
   for place = at - 1, 1, -1 do
