@@ -52,7 +52,7 @@ _delivery_of, _body_of = itemgetter(0), itemgetter(5)
 
 
 def plainly_done(delivery: str, kind: str, body: bytes) -> Settlement:
-    """A job that is done at its first attempt, without a result."""
+    """A job that is done at its first attempt, without a result. Its body is short."""
     return Settlement(delivery, kind, _DONE, 1, 0, body)
 
 

@@ -80,8 +80,8 @@ class Held:
         return True
 
     def plainly_done(self, delivery: Delivery, body: bytes) -> bool:
-        """As `ended`, for one that is done at its first attempt, and has no result. `body`: of its
-        state, or nothing where no more of it is kept.
+        """As `ended`, for one that is done, without a result, and had no state before. `body`: of
+        the one that it has now, or nothing where no more of it is kept.
         """
         name = delivery.name
         if not self._close(name):

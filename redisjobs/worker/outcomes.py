@@ -115,7 +115,9 @@ class Clerk:
         )  # fmt: skip
 
     def body_of_done(self, delivery: Delivery) -> bytes:
-        """Of the state of a run that is done and has no result."""
+        """Of the state of a run that is done and has no result, of a job that had no state. It is
+        short: nobody counts its bytes.
+        """
         started_us = self._wall_us(delivery.started_at or 0.0)
         return encode_state_body(started_us, started_us, None, None)
 

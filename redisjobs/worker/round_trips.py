@@ -85,8 +85,8 @@ class RoundTrips:
         runs: defaultdict[str, list[float]] = defaultdict(list)
         while ended:
             delivery = ended.popleft()
-            # Nearly all are done at their first attempt, and nothing more is to be said of them.
-            if is_plain and delivery.outcome is PLAINLY_DONE and not delivery.attempts_done:
+            # Nearly all are done when they are first tried, and nothing more is to be said of them.
+            if is_plain and delivery.outcome is PLAINLY_DONE and delivery.state is None:
                 runs[delivery.batch.kind].append(delivery.seconds)
                 if keeps_done:
                     body = clerk.body_of_done(delivery)

@@ -200,6 +200,28 @@ def test_done_after_a_retry_keeps_the_error_of_before(
     assert_sound(client, queue)
 
 
+@BOTH
+def test_done_after_an_operators_retry_keeps_the_error_of_before(
+    queue: RedisQueue, client: redis.Redis, handler: Callable[..., Any]
+) -> None:
+    """Its attempts are counted anew, so it is done at its first; and it has no result."""
+    errors, job = [ValueError("smtp is down")], Job("kind")
+
+    def does() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    with running(queue, {"kind": handler(does)}):
+        queue.enqueue(job)
+        wait_for_end(queue, job.id)
+        assert queue.retry(job.id)
+        wait_until(lambda: queue.stats().kinds["kind"].done == 1, "it is done")
+    done = queue.get(job.id)
+    assert done is not None
+    assert (done.attempts_done, done.last_error) == (1, "ValueError: smtp is down")
+    assert_sound(client, queue)
+
+
 def test_each_attempt_tells_its_number_and_has_a_greater_token(queue: RedisQueue) -> None:
     seen: list[tuple[int, int]] = []
 
