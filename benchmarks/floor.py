@@ -10,6 +10,7 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,15 +140,14 @@ def pings(served: Served, connections: int, per_s: float, seconds: float) -> flo
     """Many connections in turn, each with a PING and nothing else: percent of a core that the
     server uses for so many a second.
     """
-    raws = itertools.cycle([Raw(served.url) for _ in range(connections)])
-    used, began = served.cpu_us(), time.monotonic()
-    for place in range(max(1, int(per_s * seconds))):
-        next(raws).ask(("PING",))
-        time.sleep(max(0.0, began + (place + 1) / per_s - time.monotonic()))
-    percent = (served.cpu_us() - used) / (time.monotonic() - began) / 1e4
-    for raw in itertools.islice(raws, connections):
-        raw.close()
-    return percent
+    number = max(1, int(per_s * seconds))
+    with ExitStack() as stack:
+        raws = [stack.enter_context(closing(Raw(served.url))) for _ in range(connections)]
+        used, began = served.cpu_us(), time.monotonic()
+        for place, raw in zip(range(1, number + 1), itertools.cycle(raws), strict=False):
+            raw.ask(("PING",))
+            time.sleep(max(0.0, began + place * seconds / number - time.monotonic()))
+        return (served.cpu_us() - used) / (time.monotonic() - began) / 1e4
 
 
 def commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
