@@ -263,6 +263,8 @@ class TestSignals:
         process = start_worker(concurrency=1)
         assert wire.receive("began") == job.id
         process.signal(number)
+        # Else the job may end before that, and the other one begin.
+        wait_until(lambda: "stops: 1 jobs" in process.log, "the worker heeds the signal")
         wire.send(f"go {job.id}", "on")
         assert process.wait() == 0
         assert wait_for_end(queue, job.id)[0].result == b"through"
