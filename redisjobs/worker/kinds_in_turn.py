@@ -26,8 +26,8 @@ class Asked:
 
 
 class KindsInTurn:
-    """Of those that have work those come first whose last turn is longest ago, so that a flood of
-    one kind starves no other.
+    """Those come first whose last turn is longest ago, so that a flood of one kind starves no other;
+    and before them those that are known to wait and had no turn when others had.
 
     Attributes:
         have_more: the last claim did not ask for all the kinds that had work.
@@ -36,6 +36,7 @@ class KindsInTurn:
     def __init__(self) -> None:
         self._order: dict[str, None] = {}
         self._busy: frozenset[str] = frozenset()
+        self._passed_over: frozenset[str] = frozenset()
         self._rang: str | None = None
         self._all_at = float("-inf")
         self.have_more = False
@@ -62,7 +63,8 @@ class KindsInTurn:
         few = first | dict.fromkeys(kind for kind in self._order if kind in self._busy)
         overdue = working and now - self._all_at >= ALL_EVERY_S
         if len(kinds) <= FEW or all_due or overdue or not few:
-            return Asked(list(few | self._order), all_kinds=True)
+            waiting = dict.fromkeys(kind for kind in self._order if kind in self._passed_over)
+            return Asked(list(first | waiting | self._order), all_kinds=True)
         return Asked(list(islice(few, MANY)), all_kinds=False)
 
     def answered(self, asked: Asked, found: Iterable[str], left: Iterable[str], now: float) -> None:
@@ -77,6 +79,7 @@ class KindsInTurn:
             del self._order[kind]
             self._order[kind] = None
         self._busy = unasked.union(served, left)
+        self._passed_over = self._busy.difference(served)
         self.have_more = bool(unasked)
         if asked.all:
             self._all_at = now

@@ -116,7 +116,8 @@ def test_kinds_of_which_more_is_due_are_asked_though_there_was_no_room_for_any()
 def test_those_come_first_whose_last_turn_is_longest_ago() -> None:
     turns = after(["kind-0", "kind-1"], left=KINDS[:4])
     assert list(ask(turns).kinds) == ["kind-2", "kind-3", "kind-1", "kind-0"]
-    assert list(ask(turns, all_due=True).kinds[:4]) == ["kind-2", "kind-3", "kind-1", "kind-0"]
+    everything = list(ask(turns, all_due=True).kinds)
+    assert everything == [*KINDS[2:], "kind-1", "kind-0"]
 
 
 def test_of_many_that_have_work_some_are_asked_and_the_others_next_time() -> None:
@@ -155,4 +156,21 @@ def test_a_kind_without_jobs_takes_no_turn_of_those_that_have_some() -> None:
     """The first in turn gets a place beside a flood of short jobs, which the long ones need."""
     turns, kinds = KindsInTurn(), ("idle", "short", "long")
     turns.answered(ask(turns, kinds), ["short"], ["short", "long"], NOW)
-    assert list(ask(turns, kinds).kinds) == ["long", "short", "idle"]
+    assert list(ask(turns, kinds).kinds) == ["long", "idle", "short"]
+
+
+def test_beside_a_flood_and_kinds_without_jobs_long_ones_have_every_other_turn() -> None:
+    turns, kinds, served = KindsInTurn(), ("idle", "short", "long", "also-idle"), 0
+    for _ in range(20):
+        asked = ask(turns, kinds)
+        found = ["long", "short"] if asked.kinds[0] == "long" else ["short"]
+        served += "long" in found
+        turns.answered(asked, found, ["short", "long"], NOW)
+    assert served == 10
+
+
+def test_the_first_job_of_a_kind_is_taken_before_those_of_a_flood() -> None:
+    turns, kinds = KindsInTurn(), ("flood", "new")
+    for _ in range(3):
+        turns.answered(ask(turns, kinds), ["flood"], ["flood"], NOW)
+    assert list(ask(turns, kinds).kinds) == ["new", "flood"]
