@@ -214,12 +214,12 @@ class RoundTrips:
         around, now = self._around, time.monotonic()
         if around.life.current.lost:
             return False
-        settling = self._held.to_settle(MOST_OUTCOMES).at(now)
-        along = bool(settling) and (self._agenda.along_pays or not self._listening)
+        along = self._held.has_unsettled and (self._agenda.along_pays or not self._listening)
         asked = self._claim_request(now, coming, along=along)
         plenty = around.crew.waiting > around.crew.low_water
         if asked is None and plenty and now - self._exchanged_at < LINGER_S:
-            settling = NOTHING
+            return False
+        settling = self._held.to_settle(MOST_OUTCOMES).at(now)
         if asked is None and not settling:
             return False
         if asked is not None and not settling and not self._is_worth_it(asked):

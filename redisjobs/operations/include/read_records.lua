@@ -1,4 +1,4 @@
--- read_records(jobs, ids, reach) -> records by position, how many ids were read. Reads in chunks that grow, and stops after BYTES:
+-- read_records(jobs, ids, reach) -> records by position, how many ids were read. Reads one, then in chunks, and stops after BYTES:
 -- fetching 64 records of 1 MiB to use 8 of them would hold the server. At least one is read, and at most 16 at a time, since
 -- large ones may come behind small ones.
 local function read_records(jobs, ids, reach)
@@ -12,7 +12,7 @@ local function read_records(jobs, ids, reach)
     end
     read = last
     -- the next chunk is what fits by the average so far
-    size = math.max(1, math.min(16, size * 8, math.floor((BYTES - bytes) / math.max(1, bytes / read))))
+    size = math.max(1, math.min(16, math.floor((BYTES - bytes) / math.max(1, bytes / read))))
   end
   return records, read
 end
