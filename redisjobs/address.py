@@ -57,8 +57,8 @@ class Address:
         self.checked = False  # whether the server was seen to be new enough
 
     def connection(self, timeout_s: float) -> Any:
-        """A blocking connection, not yet open, whose connecting, sending and receiving each take at
-        most `timeout_s`.
+        """A blocking connection, not yet open, whose sending and receiving each take at most
+        `timeout_s`.
 
         Raises:
             LineError: Sentinels were asked, and name no primary.

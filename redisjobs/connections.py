@@ -34,8 +34,9 @@ _POOL_BUSINESS = (
 # The settings that name files, read each time that a connection is made.
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
-# How long a TLS handshake may take: a Redis that speaks no TLS would never answer it.
-HANDSHAKE_S = 3.0
+# How long a host may take to accept a connection, and a blocking one's TLS as long again: one that
+# drops packets never would, nor would a Redis that speaks no TLS answer a handshake.
+CONNECT_S = 3.0
 
 
 class _TlsConnection(redis.SSLConnection):
@@ -48,7 +49,7 @@ class _TlsConnection(redis.SSLConnection):
 
     def _wrap_socket_with_ssl(self, sock: Any) -> Any:
         if self.socket_timeout is not None:
-            sock.settimeout(min(HANDSHAKE_S, self.socket_timeout))
+            sock.settimeout(min(CONNECT_S, self.socket_timeout))
         wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
         wrapped.settimeout(self.socket_timeout)
         return wrapped
@@ -176,8 +177,9 @@ class Connections:
         return ""
 
     def blocking(self, timeout_s: float, **where: Any) -> Any:
-        """A blocking connection whose connecting, sending and receiving each take at most
-        `timeout_s`; `where` has the host and port, if they are not those of the client.
+        """A blocking connection whose sending and receiving each take at most `timeout_s`,
+        connecting CONNECT_S, if that is less; `where` has the host and port, if they are not those
+        of the client.
 
         Raises:
             ConfigurationError: the client is an asyncio one whose kind of connection has no
@@ -200,10 +202,8 @@ class Connections:
     def asyncio(self, timeout_s: float, **where: Any) -> Any:
         """An asyncio connection, with the same limits. Only of an asyncio client's server."""
         settings = self._settings | _time_limits(timeout_s) | where
-        if self.is_tls:  # the handshake is part of connecting here
-            settings["socket_connect_timeout"] = min(HANDSHAKE_S, timeout_s)
         return self._class(**settings | {"retry": AsyncRetry(NoBackoff(), 0)})
 
 
 def _time_limits(timeout_s: float) -> dict[str, float]:
-    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    return {"socket_timeout": timeout_s, "socket_connect_timeout": min(CONNECT_S, timeout_s)}

@@ -27,7 +27,8 @@ class Line:
     """One connection, opened when it is needed, for one caller at a time.
 
     Args:
-        timeout_s: how long connecting, and each wait for a reply, may take.
+        timeout_s: how long each wait for a reply may take, and connecting, where that gives up no
+            sooner by itself.
     """
 
     def __init__(self, address: Address, library: Library, timeout_s: float) -> None:

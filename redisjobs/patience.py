@@ -9,7 +9,7 @@ from tenacity import RetryCallState, retry_if_exception, wait_random_exponential
 
 from redisjobs.errors import QueueUnavailableError
 
-# How long connecting, and each wait for a reply, may take.
+# How long each wait for a reply may take.
 TIMEOUT_S = 10.0
 # A call whose reply was lost is repeated this long, well below the minute for which its number is
 # remembered.

@@ -130,8 +130,8 @@ class RedisQueue(QueueBase["redis.Redis"]):
         return self._once(one_job.cancel, id)
 
     def retry(self, id: str) -> bool:
-        """Makes a FAILED, PANIC or CANCELLED job wait again, due now, as if it had never run.
-        False: it is none of these.
+        """Makes a FAILED, PANIC or CANCELLED job wait again, due now: its attempts and losses count
+        no more, and its `last_error` stays. False: it is none of these.
         """
         return self._once(one_job.retry, id)
 

@@ -22,7 +22,8 @@ def eviction_risk() -> Operation[str | None]:
     loss = (
         "jobs, whole kinds at once"
         if policy[1] == "allkeys"
-        # Of a queue these are the only keys that expire.
+        # The other keys of a queue that expire are words that a poll, or whoever waits, makes up
+        # for.
         else "the numbers by which repeated calls are told from new ones: where a reply is lost, a"
         " job may be refused as existing, or run twice"
     )

@@ -17,8 +17,8 @@ MOST_A_CLAIM = 1000
 # run the one half, Redis hands out the other. In one piece, they would wait for each other in turn:
 # a thread that runs short handlers keeps the interpreter for 5 ms, and by then the line is empty.
 _SMALL = 200
-# For each run of a kind that was just seen to be short so many more are taken beyond the free slots:
-# one proves little. So what is claimed of a new kind grows fourfold from claim to claim.
+# For each run of a kind that was just seen to be short so many more are taken beyond the free
+# slots: one proves little. So what is claimed of a new kind grows fourfold from claim to claim.
 _FOR_EACH_SEEN = 3
 _SHORTEST_S = 1e-6
 _NOTHING = (0, 0.0)

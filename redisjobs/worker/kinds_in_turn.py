@@ -26,8 +26,8 @@ class Asked:
 
 
 class KindsInTurn:
-    """Those come first whose last turn is longest ago, so that a flood of one kind starves no other;
-    and before them those that are known to wait and had no turn when others had.
+    """Those come first whose last turn is longest ago, so that a flood of one kind starves no
+    other; and before them those that are known to wait and had no turn when others had.
 
     Attributes:
         have_more: the last claim did not ask for all the kinds that had work.

@@ -162,7 +162,7 @@ def test_the_command_line_takes_the_url(served: Served) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to give up is not what these tests are about."""
     monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
-    monkeypatch.setattr(connections, "HANDSHAKE_S", 0.5)
+    monkeypatch.setattr(connections, "CONNECT_S", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

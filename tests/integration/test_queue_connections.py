@@ -6,14 +6,16 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
-from redisjobs import ConfigurationError, Job, RedisQueue, Worker, patience
+from redisjobs import ConfigurationError, Job, RedisQueue, Worker, connections, patience
 from redisjobs.errors import JobExistsError, QueueUnavailableError
 from tests import drivers
 from tests.drivers import DRIVERS
@@ -53,6 +55,25 @@ class TestAServerThatIsNotThere:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
         return port
+
+    @pytest.fixture
+    def silent_port(self) -> Iterator[int]:
+        """One that no connection can be opened to, nor is refused: too many wait there."""
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            port: int = listener.getsockname()[1]
+            for _ in range(16):
+                waiting = stack.enter_context(socket.socket())
+                waiting.settimeout(0.2)
+                try:
+                    waiting.connect(("127.0.0.1", port))
+                except TimeoutError:
+                    break
+            else:
+                pytest.fail("the listener took all")
+            yield port
 
     CALLS: tuple[tuple[str, Callable[[RedisQueue], Any]], ...] = (
         ("enqueue", lambda queue: queue.enqueue(Job("email"))),
@@ -94,6 +115,16 @@ class TestAServerThatIsNotThere:
         with pytest.raises(QueueUnavailableError, match=r"no-such-host\.invalid:6379") as caught:
             queue.enqueue(Job("email"))
         assert PASSWORD not in _told(caught.value)
+
+    def test_whose_host_drops_packets_is_given_up_as_soon(
+        self, driver: Driver, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
+        monkeypatch.setattr(connections, "CONNECT_S", 0.3)
+        queue, began = driver.from_url(f"redis://127.0.0.1:{silent_port}/0"), time.monotonic()
+        with pytest.raises(QueueUnavailableError, match=r"cannot be reached \(Timeout"):
+            queue.enqueue(Job("email"))
+        assert time.monotonic() - began < patience.TIMEOUT_S / 2
 
     def test_that_comes_back_soon_is_waited_for(
         self, driver: Driver, redis_server: EmbeddedServer, queue: RedisQueue
