@@ -79,7 +79,9 @@ def run(options: Options) -> Run:
     rows: dict[str, dict[str, float]] = {}
     for name, how in DRAINS.items():
         if options.wants(name):
-            jobs = options.jobs // 4 if how.settings.get("prefetch") == 0 else options.jobs
+            jobs = options.jobs * how.processes
+            if how.settings.get("prefetch") == 0:
+                jobs //= 4
             with serving(options.server) as served:
                 rows[name] = drained(served, how, jobs)
     for name, (move, batch) in FLOORS.items():

@@ -44,7 +44,7 @@ OURS = {
     "redisjobs, prefetch=0": ("noop", "", 1, {"prefetch": 0}),
     "redisjobs, sync, 2 processes": ("noop", "", 2, {}),
 }
-# As many of ours take a second or two.
+# As many of ours, for each process, take about as long as the fastest peer's.
 _OURS_SHARE = 2
 
 
@@ -63,7 +63,7 @@ def _filled_and_drained(
 
 def _ours(options: Options, name: str) -> Row:
     handler, picker, processes, settings = OURS[name]
-    jobs = options.jobs // 4 if settings else options.jobs * _OURS_SHARE
+    jobs = options.jobs // 4 if settings else options.jobs * _OURS_SHARE * processes
     with serving(options.server) as served:
         ours = Ours(served, handler=handler, **settings)
 

@@ -16,9 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from redisjobs.attempt import PLAINLY_DONE, Outcome, run_in_own_context, run_in_task
 from redisjobs.context import CancelReason, Context
@@ -42,7 +43,8 @@ class Living(Protocol):
     current: Incarnation
 
 
-class Terms(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Terms:
     """On what terms a handler runs: its job (None: it cannot be read), its context, the life of its
     worker, past whose lease none may begin, and what a run of `attempt` takes.
     """

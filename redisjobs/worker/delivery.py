@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from redisjobs.attempt import Outcome
 from redisjobs.context import CancelReason, Context
 from redisjobs.job import Job
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, slots=True)  # a field of a NamedTuple takes four times as long to read
+class Batch:
     """What the deliveries of one claim and kind have in common.
 
     Attributes:
@@ -31,7 +33,8 @@ class Batch(NamedTuple):
 
 class Delivery:
     """A job that this process holds, from its claim until it is settled or given back. One is made
-    for each job: what most never have is an attribute of the class.
+    for each job: what most never have is an attribute of the class. What all have is made at once:
+    an instance's own value beside one of its class is slow to set and to read.
 
     Attributes:
         id: the job's.
@@ -59,10 +62,6 @@ class Delivery:
     attempts_done: int = 0
     last_error: str | None = None
     losses: int = 0
-    started_at: float | None = None
-    seconds: float = 0.0
-    context: Context | None = None
-    outcome: Outcome | None = None
     cancelled: CancelReason | None = None
     task: Any = None
 
@@ -71,6 +70,10 @@ class Delivery:
         self.id = id
         self.name = name
         self.record = record
+        self.started_at: float | None = None
+        self.seconds = 0.0
+        self.context: Context | None = None
+        self.outcome: Outcome | None = None
 
     @property
     def token(self) -> int:
