@@ -74,6 +74,16 @@ class Pace:
         if self._idle_s >= FORGOTTEN_AFTER_S:
             self.forget(now)
 
+    def starved(self, since: float, now: float) -> None:
+        """All that was claimed had ended at `since`, and nothing was to be run until now, when more
+        has come: that time counts for no window, either. Else who waits for Redis, which serves
+        others, too, would ask it for ever less at a time.
+        """
+        seconds = now - max(since, self._looked_at)
+        self._idle_s += seconds
+        self._began += seconds
+        self._looked_at = now
+
     def forget(self, now: float) -> None:
         """What was prefetched got stuck: the pace is not known any more."""
         self._last, self._ended, self.per_second, self.runs = {}, {}, None, 0

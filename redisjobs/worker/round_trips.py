@@ -290,6 +290,17 @@ class RoundTrips:
         """How many have a slot or wait for one, and runs that were lost and are not over."""
         return self._held.open_count + len(self._standing.ghosts)
 
+    @property
+    def _dry_since(self) -> float | None:
+        """When the last of all that was claimed ended, by the monotonic clock; None: something is
+        left to run. 0: it was collected, and the pace told of it.
+        """
+        ended = self._around.crew.ended
+        if len(ended) != self._held.open_count:
+            return None
+        last = ended[-1] if ended else None
+        return 0.0 if last is None else (last.started_at or 0.0) + last.seconds
+
     def _has_enough(self, coming: int) -> bool:
         """Whether no slot is free and so many wait for one that it is not time to claim."""
         crew = self._around.crew
@@ -350,8 +361,10 @@ class RoundTrips:
         if claimed.alone:
             for delivery in deliveries:
                 around.clerk.log_last_chance(delivery)
+        self.added_at = now = time.monotonic()
+        if (since := self._dry_since) is not None:
+            self.pace.starved(since, now)
         self._held.claimed(deliveries)
-        self.added_at = time.monotonic()
         around.crew.low_water = self._capacity.low_water(self.pace)
         around.crew.add(deliveries)
 

@@ -122,6 +122,29 @@ class TestPace:
             pace.ended(_runs(email=ended), now)
             assert (pace.per_second or 0.0) <= total / WINDOW_S + 1e-6
 
+    def test_time_in_which_all_that_was_claimed_had_ended_counts_for_no_window(self) -> None:
+        """Half of the time this worker waits for a Redis that serves another one, too."""
+        pace, now = Pace(0.0), 0.0
+        for _ in range(20):
+            pace.ended(_runs(email=0), now + 0.001)
+            pace.starved(now + 0.005, now + 0.01)
+            now += 0.01
+            pace.ended(_runs(email=500), now)
+        assert pace.per_second == pytest.approx(500 / 0.005)
+
+    def test_of_time_that_it_was_told_of_before_nothing_is_taken_back(self) -> None:
+        pace = Pace(0.0)
+        pace.ended(_runs(email=10), 0.05)
+        pace.starved(0.01, 0.07)
+        pace.ended(_runs(email=10), 0.121)
+        assert pace.per_second == pytest.approx(20 / 0.101)
+
+    def test_is_forgotten_also_where_jobs_come_one_by_one(self) -> None:
+        pace = _pace(email=50)
+        pace.starved(0.0, 1.0 + FORGOTTEN_AFTER_S)
+        pace.idle(1.0 + FORGOTTEN_AFTER_S)
+        assert pace.per_second is None
+
 
 class TestRoom:
     def test_an_unknown_kind_gets_free_slots_only(self) -> None:
