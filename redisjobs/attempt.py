@@ -47,6 +47,8 @@ class Outcome(NamedTuple):
 # Of nearly every run.
 PLAINLY_DONE = Outcome(Status.DONE)
 
+_set_running = running_context.set
+
 
 def run(
     fn: SyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
@@ -57,7 +59,7 @@ def run(
     """
     before = running_context.set(ctx)
     try:
-        return _called(fn, ctx, job, floor, max_result)
+        return run_in_own_context(fn, ctx, job, floor, max_result)
     finally:
         running_context.reset(before)
 
@@ -66,15 +68,9 @@ def run_in_own_context(
     fn: SyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
 ) -> Outcome:
     """As `run`, for a caller that gives each run a copy of its `contextvars` and throws it away."""
-    running_context.set(ctx)
-    return _called(fn, ctx, job, floor, max_result)
-
-
-def _called(
-    fn: SyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None
-) -> Outcome:
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
+    _set_running(ctx)
     try:
         result = fn(ctx, job)
     except BaseException as err:  # noqa: BLE001 - what ends a handler must not end the worker
@@ -94,17 +90,25 @@ async def run_async(
     """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
-    with _cancelled_with(ctx):
-        return await run_in_task(fn, ctx, job, floor, max_result)
+    before = running_context.set(ctx)
+    try:
+        with _cancelled_with(ctx):
+            return await run_in_own_task(fn, ctx, job, floor, max_result)
+    finally:
+        with suppress(ValueError):
+            # A coroutine that is thrown away unfinished is closed outside of its task's context.
+            running_context.reset(before)
 
 
-async def run_in_task(
+async def run_in_own_task(
     fn: AsyncHandler, ctx: Context, job: Job, floor: timedelta, max_result: int | None = None
 ) -> Outcome:
-    """As `run_async`, for a caller that cancels the task itself."""
+    """As `run_async`, for a caller that gives each run a task and a copy of its `contextvars`,
+    throws both away, and cancels the task itself.
+    """
     if ctx.cancelled:
         return _cancelled_before(ctx, floor)
-    before = running_context.set(ctx)
+    _set_running(ctx)
     try:
         awaitable: object = fn(ctx, job)
         if type(awaitable) is not CoroutineType and not inspect.isawaitable(awaitable):
@@ -112,10 +116,6 @@ async def run_in_task(
         result = await awaitable
     except BaseException as err:  # noqa: BLE001 - what ends a handler must not end the loop
         return outcome_of_exception(err, ctx, floor)
-    finally:
-        with suppress(ValueError):
-            # A coroutine that is thrown away unfinished is closed outside of its task's context.
-            running_context.reset(before)
     if result is None:
         return PLAINLY_DONE
     return _outcome_of_result(result, max_result)

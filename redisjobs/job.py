@@ -17,6 +17,7 @@ from redisjobs.states import Status
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _new = object.__new__
+_PENDING = Status.PENDING
 
 
 class Job:
@@ -132,7 +133,7 @@ class Job:
         job._run_at_us = run_at_us
         job._delay_us = 0
         job._created_us = job._updated_us = created_us
-        job.status = Status.PENDING
+        job.status = _PENDING
         job.attempts_done = 0
         job._last_attempt_us = job.last_error = job.result = None
         return job

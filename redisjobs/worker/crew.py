@@ -21,7 +21,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from redisjobs.attempt import PLAINLY_DONE, Outcome, run_in_own_context, run_in_task
+from redisjobs.attempt import PLAINLY_DONE, Outcome, run_in_own_context, run_in_own_task
 from redisjobs.context import CancelReason, Context
 from redisjobs.job import Job
 from redisjobs.states import Status
@@ -331,10 +331,14 @@ class Crew:
         terms, outcome = self._terms, GIVEN_BACK
         job = terms.job_of(delivery)
         if job is not None and (context := self._begin(delivery)) is not None:
-            outcome = await run_in_task(
+            outcome = await run_in_own_task(
                 delivery.batch.fn, context, job, terms.floor, terms.max_result
             )
-            if isinstance(outcome.exception, asyncio.CancelledError) and self._is_host_ending():
+            if (
+                outcome is not PLAINLY_DONE
+                and isinstance(outcome.exception, asyncio.CancelledError)
+                and self._is_host_ending()
+            ):
                 outcome = GIVEN_BACK
             assert delivery.started_at is not None
             delivery.seconds = time.monotonic() - delivery.started_at

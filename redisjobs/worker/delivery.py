@@ -63,7 +63,6 @@ class Delivery:
     last_error: str | None = None
     losses: int = 0
     cancelled: CancelReason | None = None
-    task: Any = None
 
     def __init__(self, batch: Batch, id: str, name: str, record: bytes) -> None:
         self.batch = batch
@@ -74,6 +73,7 @@ class Delivery:
         self.seconds = 0.0
         self.context: Context | None = None
         self.outcome: Outcome | None = None
+        self.task: Any = None
 
     @property
     def token(self) -> int:
