@@ -35,8 +35,12 @@ _POOL_BUSINESS = (
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 # How long a host may take to accept a connection, and a blocking one's TLS as long again: one that
-# drops packets never would, nor would a Redis that speaks no TLS answer a handshake.
-CONNECT_S = 3.0
+# drops packets never would, nor would a Redis that speaks no TLS answer a handshake. A first packet
+# that was lost is sent again after 1 s and after 3.
+CONNECT_S = 3.5
+# To look up a name is part of it with asyncio only, and takes 5 s where the first nameserver is
+# dead.
+LOOK_UP_S = 3.0
 
 
 class _TlsConnection(redis.SSLConnection):
@@ -201,9 +205,10 @@ class Connections:
 
     def asyncio(self, timeout_s: float, **where: Any) -> Any:
         """An asyncio connection, with the same limits. Only of an asyncio client's server."""
-        settings = self._settings | _time_limits(timeout_s) | where
+        settings = self._settings | _time_limits(timeout_s, LOOK_UP_S) | where
         return self._class(**settings | {"retry": AsyncRetry(NoBackoff(), 0)})
 
 
-def _time_limits(timeout_s: float) -> dict[str, float]:
-    return {"socket_timeout": timeout_s, "socket_connect_timeout": min(CONNECT_S, timeout_s)}
+def _time_limits(timeout_s: float, besides_s: float = 0.0) -> dict[str, float]:
+    connect_s = min(CONNECT_S + besides_s, timeout_s)
+    return {"socket_timeout": timeout_s, "socket_connect_timeout": connect_s}

@@ -163,6 +163,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long it takes to give up is not what these tests are about."""
     monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
     monkeypatch.setattr(connections, "CONNECT_S", 0.5)
+    monkeypatch.setattr(connections, "LOOK_UP_S", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")

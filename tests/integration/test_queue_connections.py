@@ -121,6 +121,7 @@ class TestAServerThatIsNotThere:
     ) -> None:
         monkeypatch.setattr(patience, "CONNECT_FOR_S", 0.2)
         monkeypatch.setattr(connections, "CONNECT_S", 0.3)
+        monkeypatch.setattr(connections, "LOOK_UP_S", 0.1)
         queue, began = driver.from_url(f"redis://127.0.0.1:{silent_port}/0"), time.monotonic()
         with pytest.raises(QueueUnavailableError, match=r"cannot be reached \(Timeout"):
             queue.enqueue(Job("email"))
