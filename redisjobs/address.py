@@ -72,7 +72,7 @@ class Address:
         return self._connections.blocking(timeout_s, host=found.host, port=found.port)
 
     async def async_connection(self, timeout_s: float) -> Any:
-        """An asyncio connection, with the same limits. Only of an asyncio client's server."""
+        """An asyncio connection, not yet open. Only of an asyncio client's server."""
         if self._sentinels is None:
             return self._connections.asyncio(timeout_s)
         with self._no_primary_told():

@@ -204,7 +204,9 @@ class Connections:
         return blocking(**settings)
 
     def asyncio(self, timeout_s: float, **where: Any) -> Any:
-        """An asyncio connection, with the same limits. Only of an asyncio client's server."""
+        """An asyncio connection, with the same limits, but LOOK_UP_S longer for connecting. Only of
+        an asyncio client's server.
+        """
         settings = self._settings | _time_limits(timeout_s, LOOK_UP_S) | where
         return self._class(**settings | {"retry": AsyncRetry(NoBackoff(), 0)})
 

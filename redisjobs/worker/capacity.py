@@ -64,25 +64,18 @@ class Pace:
             self._began = now
             self._idle_s = 0.0
 
-    def idle(self, now: float) -> None:
-        """There was nothing to do since the last call: that time counts for no window. After some
-        seconds of it what was known is forgotten: jobs may be longer by then.
-        """
-        self._idle_s += now - self._looked_at
-        self._began += now - self._looked_at
-        self._looked_at = now
-        if self._idle_s >= FORGOTTEN_AFTER_S:
-            self.forget(now)
-
-    def starved(self, since: float, now: float) -> None:
-        """All that was claimed had ended at `since`, and nothing was to be run until now, when more
-        has come: that time counts for no window, either. Else who waits for Redis, which serves
-        others, too, would ask it for ever less at a time.
+    def idle(self, now: float, since: float = 0.0) -> None:
+        """There was nothing to do since then, or since the last call, if that is later: that time
+        counts for no window. Else whoever waits for a Redis that serves others, too, would ask it
+        for ever less. After some seconds of it what was known is forgotten: jobs may be longer by
+        then.
         """
         seconds = now - max(since, self._looked_at)
         self._idle_s += seconds
         self._began += seconds
         self._looked_at = now
+        if self._idle_s >= FORGOTTEN_AFTER_S:
+            self.forget(now)
 
     def forget(self, now: float) -> None:
         """What was prefetched got stuck: the pace is not known any more."""

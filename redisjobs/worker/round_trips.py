@@ -293,13 +293,15 @@ class RoundTrips:
     @property
     def _dry_since(self) -> float | None:
         """When the last of all that was claimed ended, by the monotonic clock; None: something is
-        left to run. 0: it was collected, and the pace told of it.
+        left to run, or that one never began. 0: it was collected, and the pace told of it.
         """
         ended = self._around.crew.ended
         if len(ended) != self._held.open_count:
             return None
-        last = ended[-1] if ended else None
-        return 0.0 if last is None else (last.started_at or 0.0) + last.seconds
+        if not ended:
+            return 0.0
+        began = ended[-1].started_at
+        return None if began is None else began + ended[-1].seconds
 
     def _has_enough(self, coming: int) -> bool:
         """Whether no slot is free and so many wait for one that it is not time to claim."""
@@ -361,9 +363,10 @@ class RoundTrips:
         if claimed.alone:
             for delivery in deliveries:
                 around.clerk.log_last_chance(delivery)
+        since = self._dry_since
         self.added_at = now = time.monotonic()
-        if (since := self._dry_since) is not None:
-            self.pace.starved(since, now)
+        if since is not None:
+            self.pace.idle(now, since)
         self._held.claimed(deliveries)
         around.crew.low_water = self._capacity.low_water(self.pace)
         around.crew.add(deliveries)

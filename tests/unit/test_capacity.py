@@ -127,7 +127,7 @@ class TestPace:
         pace, now = Pace(0.0), 0.0
         for _ in range(20):
             pace.ended(_runs(email=0), now + 0.001)
-            pace.starved(now + 0.005, now + 0.01)
+            pace.idle(now + 0.01, since=now + 0.005)
             now += 0.01
             pace.ended(_runs(email=500), now)
         assert pace.per_second == pytest.approx(500 / 0.005)
@@ -135,15 +135,9 @@ class TestPace:
     def test_of_time_that_it_was_told_of_before_nothing_is_taken_back(self) -> None:
         pace = Pace(0.0)
         pace.ended(_runs(email=10), 0.05)
-        pace.starved(0.01, 0.07)
+        pace.idle(0.07, since=0.01)
         pace.ended(_runs(email=10), 0.121)
         assert pace.per_second == pytest.approx(20 / 0.101)
-
-    def test_is_forgotten_also_where_jobs_come_one_by_one(self) -> None:
-        pace = _pace(email=50)
-        pace.starved(0.0, 1.0 + FORGOTTEN_AFTER_S)
-        pace.idle(1.0 + FORGOTTEN_AFTER_S)
-        assert pace.per_second is None
 
 
 class TestRoom:

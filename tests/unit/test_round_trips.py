@@ -24,10 +24,10 @@ class _Told(Pace):
 
     def __init__(self) -> None:
         super().__init__(0.0)
-        self.starvings: list[tuple[float, float]] = []
+        self.idle_times: list[tuple[float, float]] = []
 
-    def starved(self, since: float, now: float) -> None:
-        self.starvings.append((since, now))
+    def idle(self, now: float, since: float = 0.0) -> None:
+        self.idle_times.append((since, now))
 
 
 class _Crew:
@@ -41,7 +41,7 @@ class _Crew:
     def add(self, deliveries: list[Delivery]) -> None:
         self.line += deliveries
 
-    def end(self, started_at: float, seconds: float) -> None:
+    def end(self, started_at: float | None, seconds: float = 0.0) -> None:
         delivery = self.line.pop(0)
         delivery.started_at, delivery.seconds = started_at, seconds
         self.ended.append(delivery)
@@ -82,30 +82,40 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> _Bench:
     return _Bench(monkeypatch)
 
 
-def test_while_something_is_left_to_run_nobody_starves(bench: _Bench) -> None:
+def test_while_something_is_left_to_run_it_is_not_idle(bench: _Bench) -> None:
     bench.come("a", "b")
-    bench.pace.starvings.clear()
+    bench.pace.idle_times.clear()
     bench.crew.end(1.0, 0.5)
     bench.now = 3.0
     bench.come("c")
-    assert bench.pace.starvings == []
+    assert bench.pace.idle_times == []
 
 
-def test_from_the_last_end_on_it_does(bench: _Bench) -> None:
+def test_from_the_last_end_on_it_is(bench: _Bench) -> None:
     bench.come("a", "b")
-    bench.pace.starvings.clear()
+    bench.pace.idle_times.clear()
     bench.crew.end(1.0, 0.5)
     bench.crew.end(1.5, 0.25)
     bench.now = 3.0
     bench.come("c")
-    assert bench.pace.starvings == [(1.75, 3.0)]
+    assert bench.pace.idle_times == [(1.75, 3.0)]
 
 
 def test_what_was_collected_the_pace_was_told_of(bench: _Bench) -> None:
     bench.come("a")
-    bench.pace.starvings.clear()
+    bench.pace.idle_times.clear()
     bench.crew.end(1.0, 0.5)
     bench.collect()
     bench.now = 3.0
     bench.come("b")
-    assert bench.pace.starvings == [(0.0, 3.0)]
+    assert bench.pace.idle_times == [(0.0, 3.0)]
+
+
+def test_with_one_that_never_began_at_the_end_nothing_is_known(bench: _Bench) -> None:
+    bench.come("a", "b")
+    bench.pace.idle_times.clear()
+    bench.crew.end(1.0, 0.5)
+    bench.crew.end(None)
+    bench.now = 3.0
+    bench.come("c")
+    assert bench.pace.idle_times == []
