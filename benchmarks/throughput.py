@@ -30,13 +30,15 @@ class Drain(NamedTuple):
     settings: dict[str, float] = {}  # noqa: RUF012 - nobody writes it
 
 
+# What is quoted as a fraction of another stands next to it: such a machine's speed changes by the
+# minute.
 DRAINS = {
     "redisjobs, sync": Drain(),
+    "redisjobs, default retention": Drain(settings={"retention": 3600.0}),
     "redisjobs, async": Drain("noop_async"),
     "redisjobs, 2 processes": Drain(processes=2),
     "redisjobs, 2 processes, async": Drain("noop_async", 2),
     "redisjobs, prefetch=0": Drain(settings={"prefetch": 0}),
-    "redisjobs, default retention": Drain(settings={"retention": 3600.0}),
 }
 # Where one row is quoted as a fraction of another: of which, and as what.
 FRACTIONS = (
