@@ -9,9 +9,9 @@ import hashlib
 import itertools
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import hiredis
@@ -26,9 +26,10 @@ _READ_BYTES = 2**20
 PAYLOAD = b"x" * 105
 MARK = 2**31  # as long as nearly all marks are
 RECORD = encode_job(Job("noop", PAYLOAD), MARK, len(PAYLOAD)).record
-_JOBS, _DUE, _HELD = b"floor:jobs", b"floor:due", b"floor:held"
+JOBS, DUE, HELD, BELL = b"floor:jobs", b"floor:due", b"floor:held", b"floor:bell"
+KEYS = (JOBS, DUE, HELD)
 
-_ENQUEUE = """
+ENQUEUE = """
 local records, scores = {}, {}
 for index = 1, #ARGV, 2 do
   records[index], records[index + 1] = ARGV[index], ARGV[index + 1]
@@ -38,17 +39,19 @@ redis.call('HSET', KEYS[1], unpack(records))
 redis.call('ZADD', KEYS[2], unpack(scores))
 return 1
 """
-_CLAIM = """
+CLAIM = """
 local ids = redis.call('ZRANGE', KEYS[2], 0, ARGV[1] - 1)
 if #ids == 0 then return {{}, {}} end
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, #ids - 1)
 redis.call('RPUSH', KEYS[3], unpack(ids))
 return {ids, redis.call('HMGET', KEYS[1], unpack(ids))}
 """
-_SETTLE = """
+SETTLE = """
 redis.call('LTRIM', KEYS[3], #ARGV, -1)
 return redis.call('HDEL', KEYS[1], unpack(ARGV))
 """
+
+Command = tuple[Any, ...]
 
 
 class Raw:
@@ -64,7 +67,7 @@ class Raw:
         """Closes it."""
         self._socket.close()
 
-    def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+    def ask(self, *commands: Command) -> list[Any]:
         """One round trip of any number of commands."""
         self._socket.sendall(b"".join(hiredis.pack_command(words) for words in commands))
         replies: list[Any] = []
@@ -85,7 +88,8 @@ def _ids(jobs: int, batch: int) -> Iterator[Sequence[bytes]]:
         yield part
 
 
-def _leave(raw: Raw, served: Served) -> None:
+def leave(raw: Raw, served: Served) -> None:
+    """Closes it; nothing may be there any more."""
     raw.close()
     assert served.client.dbsize() == 0, "the floor left something behind"
 
@@ -101,39 +105,69 @@ def _rates(
     }
 
 
-def scripts(served: Served, jobs: int, batch: int = BATCH, until_left: int = 0) -> dict[str, float]:
-    """The scripted floor: three scripts, each job enqueued, claimed and settled, settle and claim
-    in one round trip. `until_left`: stop when so many are left.
+def evalsha(text: str, keys: Sequence[bytes], *arguments: Any) -> Command:
+    """The call of a script that the server knows."""
+    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return ("EVALSHA", digest, len(keys), *keys, *arguments)
+
+
+def load(raw: Raw, *texts: str) -> None:
+    """Has the server know these scripts."""
+    raw.ask(*(("SCRIPT", "LOAD", text) for text in texts))
+
+
+class Calls(NamedTuple):
+    """What a floor of scripts sends: to enqueue and to settle these ids, and to claim some."""
+
+    enqueue: Callable[[Sequence[bytes]], Command]
+    claim: Callable[[], Command]
+    settle: Callable[[Sequence[bytes]], Command]
+
+
+def moved(
+    raw: Raw, served: Served, calls: Calls, jobs: int, batch: int, until_left: int = 0
+) -> dict[str, float]:
+    """Each job enqueued, claimed and settled, settle and claim in one round trip. `until_left`:
+    stop when so many are left.
     """
-    raw = Raw(served.url)
-    keys = (3, _JOBS, _DUE, _HELD)
-
-    def call(text: str, *arguments: Any) -> tuple[Any, ...]:
-        digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        return ("EVALSHA", digest, *keys, *arguments)
-
-    for text in (_ENQUEUE, _CLAIM, _SETTLE):
-        raw.ask(("SCRIPT", "LOAD", text))
     used, began = served.cpu_us(), time.monotonic()
     for ids in _ids(jobs, batch):
-        raw.ask(call(_ENQUEUE, *(word for id in ids for word in (id, RECORD))))
+        raw.ask(calls.enqueue(ids))
     filled, filled_us = time.monotonic(), served.cpu_us()
-    [(ids, _)] = raw.ask(call(_CLAIM, batch))
+    [(ids, _)] = raw.ask(calls.claim())
     done = 0
     while ids and done < jobs - until_left:
         done += len(ids)
-        _, (ids, _) = raw.ask(call(_SETTLE, *ids), call(_CLAIM, batch))
+        _, (ids, _) = raw.ask(calls.settle(ids), calls.claim())
     drained, drained_us = time.monotonic(), served.cpu_us()
-    if until_left:
-        raw.close()
-    else:
-        _leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us, done)
     return {
         **rates,
         "fill_redis_us": (filled_us - used) / jobs,
         "redis_life_us": (drained_us - used) / jobs,
     }
+
+
+def with_records(ids: Sequence[bytes]) -> Iterator[bytes]:
+    """The words that enqueue them."""
+    return (word for id in ids for word in (id, RECORD))
+
+
+def scripts(served: Served, jobs: int, batch: int = BATCH, until_left: int = 0) -> dict[str, float]:
+    """The scripted floor: three scripts. `until_left`: stop when so many are left."""
+    raw = Raw(served.url)
+    load(raw, ENQUEUE, CLAIM, SETTLE)
+    calls = Calls(
+        enqueue=lambda ids: evalsha(ENQUEUE, KEYS, *with_records(ids)),
+        claim=lambda: evalsha(CLAIM, KEYS, batch),
+        settle=lambda ids: evalsha(SETTLE, KEYS, *ids),
+    )
+    row = moved(raw, served, calls, jobs, batch, until_left)
+    if until_left:
+        raw.close()
+    else:
+        leave(raw, served)
+    return row
 
 
 def pings(served: Served, connections: int, per_s: float, seconds: float) -> float:
@@ -156,16 +190,16 @@ def commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, float]:
     used, began = served.cpu_us(), time.monotonic()
     for ids in _ids(jobs, batch):
         raw.ask(
-            ("HSET", _JOBS, *(word for id in ids for word in (id, RECORD))),
-            ("ZADD", _DUE, *(word for id in ids for word in (1, id))),
+            ("HSET", JOBS, *(word for id in ids for word in (id, RECORD))),
+            ("ZADD", DUE, *(word for id in ids for word in (1, id))),
         )
     filled, filled_us = time.monotonic(), served.cpu_us()
-    while popped := raw.ask(("ZPOPMIN", _DUE, batch))[0]:
+    while popped := raw.ask(("ZPOPMIN", DUE, batch))[0]:
         ids = popped[::2]
-        raw.ask(("RPUSH", _HELD, *ids), ("HMGET", _JOBS, *ids))
-        raw.ask(("LTRIM", _HELD, len(ids), -1), ("HDEL", _JOBS, *ids))
+        raw.ask(("RPUSH", HELD, *ids), ("HMGET", JOBS, *ids))
+        raw.ask(("LTRIM", HELD, len(ids), -1), ("HDEL", JOBS, *ids))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    _leave(raw, served)
+    leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
     return {**rates, "redis_life_us": (drained_us - used) / jobs}
 
@@ -175,15 +209,13 @@ def single_commands(served: Served, jobs: int, batch: int = BATCH) -> dict[str, 
     raw = Raw(served.url)
     used, began = served.cpu_us(), time.monotonic()
     for ids in _ids(jobs, batch):
-        raw.ask(
-            *(("HSET", _JOBS, id, RECORD) for id in ids), *(("ZADD", _DUE, 1, id) for id in ids)
-        )
+        raw.ask(*(("HSET", JOBS, id, RECORD) for id in ids), *(("ZADD", DUE, 1, id) for id in ids))
     filled, filled_us = time.monotonic(), served.cpu_us()
     for ids in _ids(jobs, batch):
-        raw.ask(*(("ZPOPMIN", _DUE) for _ in ids))
-        raw.ask(*(("RPUSH", _HELD, id) for id in ids), *(("HGET", _JOBS, id) for id in ids))
-        raw.ask(*(("LPOP", _HELD) for _ in ids), *(("HDEL", _JOBS, id) for id in ids))
+        raw.ask(*(("ZPOPMIN", DUE) for _ in ids))
+        raw.ask(*(("RPUSH", HELD, id) for id in ids), *(("HGET", JOBS, id) for id in ids))
+        raw.ask(*(("LPOP", HELD) for _ in ids), *(("HDEL", JOBS, id) for id in ids))
     drained, drained_us = time.monotonic(), served.cpu_us()
-    _leave(raw, served)
+    leave(raw, served)
     rates = _rates(jobs, filled - began, drained - filled, drained_us - filled_us)
     return {**rates, "redis_life_us": (drained_us - used) / jobs}

@@ -16,10 +16,14 @@ from benchmarks import floor
 from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
 from benchmarks.drain import drain
+from benchmarks.keeping_floor import scripts_that_keep
 from benchmarks.plots import Plot
 from benchmarks.producing import one_by_one
 from benchmarks.report import Benchmark, Metric, Options, Run, main
 from benchmarks.servers import Served, serving
+
+SMALL_BATCH = 10  # as many as ten slots without prefetch have a round trip for
+FEWER = 4  # a quarter of the jobs is enough then
 
 
 class Drain(NamedTuple):
@@ -46,7 +50,16 @@ FRACTIONS = (
     ("redisjobs, sync", "floor: bare scripts, 1,000 a call", "of_large_floor"),
     ("redisjobs, 2 processes", "floor: bare scripts, 100 a call", "of_floor"),
     ("redisjobs, 2 processes", "floor: bare scripts, 1,000 a call", "of_large_floor"),
+    ("redisjobs, prefetch=0", "floor: bare scripts, 10 a call", "of_small_floor"),
     ("redisjobs, default retention", "redisjobs, sync", "of_without_retention"),
+    *(
+        (
+            f"floor: bare scripts that keep records, {batch} a call",
+            f"floor: bare scripts, {batch} a call",
+            "of_without_retention",
+        )
+        for batch in ("100", "1,000")
+    ),
 )
 
 
@@ -67,12 +80,25 @@ def drained(served: Served, how: Drain, jobs: int) -> dict[str, float]:
     }
 
 
-FLOORS: dict[str, tuple[Callable[[Served, int, int], dict[str, float]], int]] = {
-    "floor: bare scripts, 100 a call": (floor.scripts, floor.BATCH),
-    "floor: bare scripts, 1,000 a call": (floor.scripts, floor.LARGE_BATCH),
-    "floor: plain commands, 100 jobs each": (floor.commands, floor.BATCH),
-    "floor: plain commands, 1,000 jobs each": (floor.commands, floor.LARGE_BATCH),
-    "plain commands, one job each": (floor.single_commands, floor.BATCH),
+class Floor(NamedTuple):
+    """One row: what moves the jobs, how many a call, and by what the number of jobs is divided."""
+
+    move: Callable[[Served, int, int], dict[str, float]]
+    batch: int
+    divided_by: int = 1
+
+
+FLOORS = {
+    "floor: bare scripts, 10 a call": Floor(floor.scripts, SMALL_BATCH, FEWER),
+    "floor: bare scripts, 100 a call": Floor(floor.scripts, floor.BATCH),
+    "floor: bare scripts that keep records, 100 a call": Floor(scripts_that_keep, floor.BATCH),
+    "floor: bare scripts, 1,000 a call": Floor(floor.scripts, floor.LARGE_BATCH),
+    "floor: bare scripts that keep records, 1,000 a call": Floor(
+        scripts_that_keep, floor.LARGE_BATCH
+    ),
+    "floor: plain commands, 100 jobs each": Floor(floor.commands, floor.BATCH),
+    "floor: plain commands, 1,000 jobs each": Floor(floor.commands, floor.LARGE_BATCH),
+    "plain commands, one job each": Floor(floor.single_commands, floor.BATCH),
 }
 
 
@@ -83,14 +109,14 @@ def run(options: Options) -> Run:
         if options.wants(name):
             jobs = options.jobs * how.processes
             if how.settings.get("prefetch") == 0:
-                jobs //= 4
+                jobs //= FEWER
             with serving(options.server) as served:
                 rows[name] = drained(served, how, jobs)
-    for name, (move, batch) in FLOORS.items():
+    for name, bare in FLOORS.items():
         if options.wants(name):
             with serving(options.server) as served:
                 load = ForeignLoad()
-                rows[name] = move(served, options.jobs, batch)
+                rows[name] = bare.move(served, options.jobs // bare.divided_by, bare.batch)
                 rows[name]["foreign_cores"] = load.cores()
     if options.wants("redisjobs, one by one"):
         with serving(options.server) as served:
@@ -107,6 +133,7 @@ METRICS = [
     Metric("jobs_per_s", "drain/s"),
     Metric("of_floor", "of the floor, 100 a call", 2),
     Metric("of_large_floor", "of the floor, 1,000 a call", 2),
+    Metric("of_small_floor", "of the floor, 10 a call", 2),
     Metric("of_without_retention", "of the rate without retention", 2),
     Metric("worker_cpu_us", "worker CPU µs", 1),
     Metric("redis_cpu_us", "Redis CPU µs", 1),

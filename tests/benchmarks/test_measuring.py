@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import latency, memory, profiling, scale, scheduled, throughput, work
+from benchmarks import (
+    floor,
+    keeping_floor,
+    latency,
+    memory,
+    profiling,
+    scale,
+    scheduled,
+    throughput,
+    work,
+)
 from benchmarks.contender import Ours
 from benchmarks.drain import drain
 from benchmarks.peers import __main__ as peers
@@ -38,7 +48,22 @@ def test_throughput_yields_rates_costs_and_fractions() -> None:
         "jobs_per_s", "worker_cpu_us", "redis_life_us", "bulk_per_s", "of_floor", "of_large_floor",
     } <= set(rows["redisjobs, sync"])  # fmt: skip
     assert {"enqueue_per_s", "bare_per_s", "of_bare"} <= set(rows["redisjobs, one by one"])
-    assert len(rows) == 7
+    assert len(rows) == 10
+    kept = rows["floor: bare scripts that keep records, 100 a call"]
+    assert kept["of_without_retention"] > 0
+
+
+def test_no_prefetch_is_compared_with_ten_jobs_a_call() -> None:
+    rows = rows_of(throughput.BENCHMARK, "prefetch=0", "bare scripts, 10 a call")
+    assert rows["redisjobs, prefetch=0"]["of_small_floor"] > 0
+
+
+def test_the_floor_that_keeps_records_sheds_the_oldest() -> None:
+    with serving(SERVER) as served:
+        keeping_floor.scripts_that_keep(served, keeping_floor.LIMIT + 250, 100)
+        # How many are left of each the floor has looked itself.
+        assert not served.client.hexists(floor.JOBS, b"%020d" % 0)
+        assert served.client.hexists(floor.JOBS, b"%020d" % 250)
 
 
 def test_two_processes_share_a_drain() -> None:
