@@ -46,9 +46,12 @@ class Options:
     turn: int = 0  # which run this is, from 0
 
     def failed(self, what: str, err: Exception) -> None:
-        """Something was not measured. The others are all the same."""
+        """Something was not measured. The others are all the same. What the processes wrote is told
+        here, and not on the page.
+        """
         self.failures.append(f"{what}: {err}")
-        print(f"{what} is not measured: {err}", file=sys.stderr)
+        notes = getattr(err, "__notes__", [])
+        print(f"{what} is not measured: {err}", *notes, sep="\n", file=sys.stderr)
 
     def wants(self, row: str) -> bool:
         """Whether this row is asked for: all are, unless --only names some."""

@@ -3,17 +3,18 @@
     python -m benchmarks.scale [--runs 3] [--full] [--only PART …] [--json FILE] [--plot FILE]
 
 Waiting jobs from 10,000 to 1,000,000 (5,000,000 with --full); 1 to 200 kinds; 1 to 500 idle workers
-(threads of one process, each with its connections) while 100 scheduled jobs a second come due;
-another kind beside a flood; long jobs on two workers; 1 to 8 processes with a handler that waits
-5 ms.
+(threads, each with its connections, of processes with up to 100) while 100 scheduled jobs a second
+come due; another kind beside a flood; long jobs on two workers; 1 to 8 processes with a handler
+that waits 5 ms.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -23,6 +24,7 @@ from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
 from benchmarks.drain import drain
 from benchmarks.journal import Journal
+from benchmarks.kinds_floor import scripts_with_kinds
 from benchmarks.latency import percentiles, stamped
 from benchmarks.plots import Plot
 from benchmarks.processes import Processes, running
@@ -47,6 +49,8 @@ CONCURRENCY = 10
 # Up to 128 entries a due set is a list that is searched from its start: with few of each kind
 # nothing but that would be measured.
 _MORE_OF_KINDS = 5
+# More threads than this starve each other for the interpreter of their process.
+_WORKERS_A_PROCESS = 100
 
 Rows = dict[str, dict[str, float]]
 
@@ -66,27 +70,31 @@ def _drain_of(served: Served, ours: Ours, waiting: int, measured: int) -> dict[s
 
 
 def waiting_jobs(options: Options) -> Rows:
-    """The cost of a job beside ever more that wait, and of bare scripts that move as many."""
+    """The cost of a job beside ever more that wait, and of bare scripts that move as many, in turn:
+    the machine's speed changes meanwhile.
+    """
     ours: Rows = {}
     bare: Rows = {}
     for size in (*SIZES, FULL_SIZE) if options.full else SIZES:
-        ours[f"redisjobs beside waiting: {size:,}"] = _beside(options, size, _ours_drained)
-        bare[f"floor: bare scripts beside waiting: {size:,}"] = _beside(
-            options, size, _bare_drained
-        )
+        of_ours, of_bare = _beside(options, size)
+        ours[f"redisjobs beside waiting: {size:,}"] = of_ours
+        bare[f"floor: bare scripts beside waiting: {size:,}"] = of_bare
     return ours | bare
 
 
-def _beside(
-    options: Options, size: int, drained: Callable[[Served, int, int], dict[str, float]]
-) -> dict[str, float]:
-    """Few jobs are drained several times: once is too short to be measured."""
+def _beside(options: Options, size: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Ours and the floor's. Few jobs are drained several times: once is too short a time."""
     scaled = max(200, size * options.jobs // 40_000)
     measured = min(options.jobs, scaled * 4 // 5)
-    drains = []
+    ours, bare = list[dict[str, float]](), list[dict[str, float]]()
     for _ in range(max(1, options.jobs // measured)):
-        with serving(options.server) as served:
-            drains.append(drained(served, scaled, measured))
+        for drained, drains in ((_ours_drained, ours), (_bare_drained, bare)):
+            with serving(options.server) as served:
+                drains.append(drained(served, scaled, measured))
+    return _means(ours), _means(bare)
+
+
+def _means(drains: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {metric: fmean(one[metric] for one in drains) for metric in drains[0]}
 
 
@@ -101,15 +109,23 @@ def _bare_drained(served: Served, waiting: int, measured: int) -> dict[str, floa
 
 
 def kinds(options: Options) -> Rows:
-    """The cost of a job where they are of ever more kinds, all run by one worker."""
-    rows: Rows = {}
+    """The cost of a job where they are of ever more kinds, all run by one worker, and that of bare
+    scripts with as many kinds, in turn.
+    """
+    ours: Rows = {}
+    bare: Rows = {}
+    jobs = options.jobs * _MORE_OF_KINDS
     for number in KINDS:
         names = tuple(f"kind-{place:03}" for place in range(number))
         with serving(options.server) as served:
-            ours = Ours(served, kinds=names)
-            jobs = options.jobs * _MORE_OF_KINDS
-            rows[f"redisjobs with kinds: {number}"] = _drain_of(served, ours, jobs, jobs)
-    return rows
+            row = _drain_of(served, Ours(served, kinds=names), jobs, jobs)
+            ours[f"redisjobs with kinds: {number}"] = row
+        with serving(options.server) as served:
+            load = ForeignLoad()
+            row = scripts_with_kinds(served, jobs, number)
+            row["foreign_cores"] = load.cores()
+            bare[f"floor: bare scripts with kinds: {number}"] = row
+    return ours | bare
 
 
 def idle_workers(options: Options) -> Rows:
@@ -140,9 +156,15 @@ def _idle_and_due(options: Options, number: int) -> dict[str, float]:
         notes = Path(folder, "journal")
         notes.mkdir()
         journal = Journal(notes)
-        ours = Ours(served, handler="late", workers=number)
-        with running(ours.command(), 1, journal.environ, Path(folder, "log")) as fleet:
-            wait_for("all workers", lambda: len(ours.queue.stats().workers) == number, 0.2)
+        processes = math.ceil(number / _WORKERS_A_PROCESS)
+        ours = Ours(served, handler="late", workers=number // processes)
+        with running(ours.command(), processes, journal.environ, Path(folder, "log")) as fleet:
+
+            def all_work() -> bool:
+                fleet.check()
+                return len(ours.queue.stats().workers) == number
+
+            wait_for("all workers", all_work, 0.2)
             time.sleep(SETTLE_S)  # the first round of each is no idling
             row = _idling(served, fleet, number)
             return row | _coming_due(served, ours, journal)
@@ -305,14 +327,18 @@ BENCHMARK = Benchmark(
             (
                 "Redis CPU, µs a job, beside waiting",
                 "redis_cpu_us",
-                ("redisjobs beside waiting", "floor"),
+                ("redisjobs beside waiting", "floor: bare scripts beside waiting"),
             ),
             (
                 "worker CPU, µs a job, beside waiting",
                 "worker_cpu_us",
                 ("redisjobs beside waiting",),
             ),
-            ("Redis CPU, µs a job, with kinds", "redis_cpu_us", ("redisjobs with kinds",)),
+            (
+                "Redis CPU, µs a job, with kinds",
+                "redis_cpu_us",
+                ("redisjobs with kinds", "floor: bare scripts with kinds"),
+            ),
             ("Redis %, idle workers, 100 due a second", "redis_percent", ("redisjobs with idle",)),
             ("jobs/s with processes, 5 ms each", "jobs_per_s", ("redisjobs with processes",)),
         ),

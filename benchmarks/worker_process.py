@@ -175,10 +175,17 @@ def main() -> None:
     fields = json.loads(sys.argv[1])
     plan = WorkerPlan(**{**fields, "kinds": tuple(fields["kinds"])})
     others = [_worker(plan) for _ in range(plan.workers - 1)]
-    threads = [threading.Thread(target=worker.run) for worker in others]
+    # All threads are there before the first begins: an idle one keeps them from the interpreter.
+    ready = threading.Barrier(plan.workers)
+
+    def run(worker: Worker) -> None:
+        ready.wait()
+        worker.run()
+
+    threads = [threading.Thread(target=run, args=(worker,)) for worker in others]
     for thread in threads:
         thread.start()
-    _worker(plan).run()
+    run(_worker(plan))
     for worker in others:
         worker.stop()
     for thread in threads:

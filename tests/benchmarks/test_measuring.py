@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import (
     floor,
     keeping_floor,
+    kinds_floor,
     latency,
     memory,
     profiling,
@@ -22,11 +24,14 @@ from benchmarks.contender import Ours
 from benchmarks.drain import drain
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers.install import NotHere
+from benchmarks.processes import running
 from benchmarks.report import Benchmark, Options
 from benchmarks.servers import KINDS, serving
+from benchmarks.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SERVER = next(kind for kind, executable in KINDS.items() if executable())
 OPTIONS = Options(runs=1, jobs=200, server=SERVER)
@@ -114,20 +119,25 @@ def test_memory_is_explained_to_the_byte() -> None:
 def test_scale_has_a_row_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "SIZES", (10_000, 80_000))
     monkeypatch.setattr(scale, "KINDS", (2,))
-    monkeypatch.setattr(scale, "WORKERS", (2,))
+    monkeypatch.setattr(scale, "WORKERS", (4,))
+    monkeypatch.setattr(scale, "_WORKERS_A_PROCESS", 2)
     monkeypatch.setattr(scale, "PROCESSES", (1,))
     monkeypatch.setattr(scale, "IDLE_S", 0.2)
     monkeypatch.setattr(scale, "DUE_S", 0.2)
     monkeypatch.setattr(scale, "SETTLE_S", 0.2)
     monkeypatch.setattr(scale, "LONG_S", 0.1)
     rows = rows_of(scale.BENCHMARK)
-    assert {
+    assert list(rows)[:8] == [
         "redisjobs beside waiting: 10,000",
         "redisjobs beside waiting: 80,000",
+        "floor: bare scripts beside waiting: 10,000",
+        "floor: bare scripts beside waiting: 80,000",
         "redisjobs with kinds: 2",
-        "redisjobs with idle workers: 2",
-        "redisjobs with processes: 1",
-    } <= set(rows)
+        "floor: bare scripts with kinds: 2",
+        "redisjobs with idle workers: 4",
+        "floor: PING as often, connections: 4",
+    ]
+    assert "redisjobs with processes: 1" in rows
     assert sum(name.startswith("redisjobs, another kind") for name in rows) == 1
     assert rows["redisjobs, long jobs on two workers"]["max_ms"] > 0
 
@@ -170,6 +180,32 @@ def test_a_drain_that_ran_a_job_too_many_has_no_figures() -> None:
         ours.fill(41)
         with pytest.raises(AssertionError, match="40 jobs ran 41 times"):
             drain(served, ours, 40)
+
+
+@pytest.mark.parametrize("number", [1, 7, 41])
+def test_the_floor_with_kinds_runs_all_of_them(number: int) -> None:
+    with serving(SERVER) as served:  # which asserts that nothing is left
+        assert kinds_floor.scripts_with_kinds(served, 2500, number)["jobs_per_s"] > 0
+
+
+def test_what_a_failed_process_wrote_is_told_and_not_on_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = replace(OPTIONS, failures=[])
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+
+    def is_over() -> bool:
+        processes.check()
+        return False
+
+    log = tmp_path / "log"
+    with pytest.raises(RuntimeError) as caught, running(command, 1, {}, log) as processes:
+        wait_for("it to fail", is_over)
+    options.failed("it", caught.value)
+    assert "no such thing" in capsys.readouterr().err
+    [told] = options.failures
+    assert told.startswith("it: ")
+    assert "wrote" not in told
 
 
 def test_what_is_left_behind_has_no_figures() -> None:
