@@ -12,12 +12,13 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
-from benchmarks.floor import Raw
+from benchmarks.floor import BELL, DUE, JOBS, RECORD, Command, Raw, evalsha, load
 from benchmarks.journal import Journal
 from benchmarks.plots import Plot
 from benchmarks.processes import running
@@ -64,21 +65,58 @@ def pick_up(server: str, handler: str, jobs: int) -> dict[str, float]:
         return {**percentiles(journal.values()[_WARM_UP:]), "foreign_cores": foreign}
 
 
-def bare_pop(server: str, jobs: int) -> dict[str, float]:
-    """The limit: a push, and a process that blocks in BLPOP."""
+class Floor(NamedTuple):
+    """One row of a limit: the module that is run with the server's address and these words, and
+    what is sent to it, by its place among all.
+    """
+
+    module: str
+    words: Sequence[str]
+    push: Callable[[int], Command]
+
+
+def _push(_: int) -> Command:
+    return ("RPUSH", "popper", stamped(time.monotonic()))
+
+
+_ENQUEUE_AND_RING = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], 1, ARGV[1])
+return redis.call('RPUSH', KEYS[3], '1')
+"""
+
+
+def _enqueue_and_ring(place: int) -> Command:
+    record = stamped(time.monotonic(), len(RECORD))
+    return evalsha(_ENQUEUE_AND_RING, (JOBS, DUE, BELL), b"%020d" % place, record)
+
+
+FLOORS = {
+    "floor: push and blocking pop": Floor("benchmarks.popper", (), _push),
+    # The hops of ours: an idle worker is handed no job behind its blocking pop.
+    "floor: push, blocking pop, bare claim, a thread": Floor(
+        "benchmarks.bare_worker", ("rung", "1"), _enqueue_and_ring
+    ),
+}
+
+
+def bare(server: str, floor: Floor, jobs: int) -> dict[str, float]:
+    """One row of the limit: a push, and a process that blocks in BLPOP."""
     with serving(server) as served, tempfile.TemporaryDirectory() as folder:
         notes = Path(folder, "journal")
         notes.mkdir()
         journal, raw = Journal(notes), Raw(served.url)
-        popper = [sys.executable, "-m", "benchmarks.popper", served.url]
-        with running(popper, 1, journal.environ, Path(folder, "log")):
-            wait_for("the popper", lambda: served.client.info("clients")["blocked_clients"] == 1)
-            load = ForeignLoad()
-            for _ in range(jobs + _WARM_UP):
-                raw.ask(("RPUSH", "popper", stamped(time.monotonic())))
+        load(raw, _ENQUEUE_AND_RING)
+        command = [sys.executable, "-m", floor.module, served.url, *floor.words]
+        with running(command, 1, journal.environ, Path(folder, "log")):
+            wait_for("the process", lambda: served.client.info("clients")["blocked_clients"] == 1)
+            foreign_load = ForeignLoad()
+            for place in range(jobs + _WARM_UP):
+                raw.ask(floor.push(place))
                 time.sleep(random.uniform(0.005, 0.015))
-            wait_for("all to be popped", lambda: journal.runs() >= jobs + _WARM_UP)
-            foreign = load.cores()
+            wait_for("all to run", lambda: journal.runs() >= jobs + _WARM_UP)
+            foreign = foreign_load.cores()
+            wait_for("nothing to be left", lambda: served.client.dbsize() == 0)
         raw.close()
         return {**percentiles(journal.values()[_WARM_UP:]), "foreign_cores": foreign}
 
@@ -90,8 +128,9 @@ def run(options: Options) -> Run:
         for name, handler in ROWS.items()
         if options.wants(name)
     }
-    if options.wants("floor: push and blocking pop"):
-        rows["floor: push and blocking pop"] = bare_pop(options.server, options.jobs)
+    for name, floor in FLOORS.items():
+        if options.wants(name):
+            rows[name] = bare(options.server, floor, options.jobs)
     return rows
 
 

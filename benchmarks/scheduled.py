@@ -10,13 +10,16 @@ first run other queues are measured, too (benchmarks/peers/scheduled.py).
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
+from benchmarks.floor import BELL, DUE, JOBS, RECORD, Raw
 from benchmarks.journal import Journal
 from benchmarks.latency import percentiles, stamped
 from benchmarks.peers.catalog import PEERS
@@ -36,6 +39,11 @@ ROWS = {
     "redisjobs, async, spread": ("late_async", SPREAD_S),
     "redisjobs, sync, one instant": ("late", 0.0),
     "redisjobs, async, one instant": ("late_async", 0.0),
+}
+# With how many threads, and spread over how long.
+FLOORS = {
+    "floor: bare claim when due, a thread, spread": (1, SPREAD_S),
+    "floor: bare claim when due, ten threads, one instant": (10, 0.0),
 }
 
 
@@ -59,18 +67,53 @@ def lateness(
         return rows
 
 
+def _moments(first: float, jobs: int, spread_s: float) -> list[float]:
+    # Whole microseconds, as they are stored: else a fraction of one would seem early.
+    return [round(first + spread_s * place / jobs, 6) for place in range(jobs)]
+
+
+def _row(late: Sequence[float], load: ForeignLoad) -> dict[str, float]:
+    assert min(late) >= 0, f"a job started {-min(late) * 1e6:.0f} µs early"
+    return {**percentiles(late), "least_ms": min(late) * 1e3, "foreign_cores": load.cores()}
+
+
 def _coming_due(ours: Ours, journal: Journal, jobs: int, spread_s: float) -> dict[str, float]:
     ran, load, first = journal.runs(), ForeignLoad(), time.time() + LEAD_S
-    for place in range(jobs):
-        # Whole microseconds, as they are stored: else a fraction of one would seem early.
-        due = round(first + spread_s * place / jobs, 6)
+    for due in _moments(first, jobs, spread_s):
         run_at = datetime.fromtimestamp(due, UTC)
         ours.queue.enqueue(Job("noop", stamped(run_at.timestamp()), run_at=run_at))
     assert time.time() < first, "enqueueing took longer than the lead"
     wait_for("all jobs to run", lambda: journal.runs() >= ran + jobs)
-    late = journal.values()[ran:]
-    assert min(late) >= 0, f"a job started {-min(late) * 1e6:.0f} µs early"
-    return {**percentiles(late), "least_ms": min(late) * 1e3, "foreign_cores": load.cores()}
+    return _row(journal.values()[ran:], load)
+
+
+def bare_lateness(server: str, threads: int, jobs: int, spread_s: float) -> dict[str, float]:
+    """The limit: a process that knows when its jobs are due, and claims them then for so many
+    threads.
+
+    Raises:
+        AssertionError: a job started before its time.
+    """
+    with serving(server) as served, tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "journal")
+        notes.mkdir()
+        journal, raw = Journal(notes), Raw(served.url)
+        command = [sys.executable, "-m", "benchmarks.bare_worker", served.url, "due", str(threads)]
+        with running(command, 1, journal.environ, Path(folder, "log")):
+            wait_for("the worker", lambda: served.client.info("clients")["blocked_clients"] == 1)
+            load = ForeignLoad()
+            for place, due in enumerate(_moments(time.time() + LEAD_S, jobs, spread_s)):
+                id = b"%020d" % place
+                raw.ask(
+                    ("HSET", JOBS, id, stamped(due, len(RECORD))),
+                    ("ZADD", DUE, round(due * 1e6), id),
+                )
+            raw.ask(("RPUSH", BELL, "1"))
+            wait_for("all jobs to run", lambda: journal.runs() >= jobs)
+            row = _row(journal.values(), load)
+            wait_for("nothing to be left", lambda: served.client.dbsize() == 0)
+        raw.close()
+        return row
 
 
 def run(options: Options) -> Run:
@@ -83,6 +126,10 @@ def run(options: Options) -> Run:
             rows[name], rows[f"{name}, again"] = lateness(
                 options.server, handler, options.jobs // 2, spread, rounds=2
             )
+    for name, (threads, spread) in FLOORS.items():
+        if options.wants(name):
+            jobs = options.jobs if spread else options.jobs // 2
+            rows[name] = bare_lateness(options.server, threads, jobs, spread)
     for peer in PEERS:
         if options.turn == 0 and not peer.only_drained and options.wants(peer.title):
             try:
@@ -110,7 +157,7 @@ BENCHMARK = Benchmark(
     plot=Plot(
         "Lateness",
         {"p50_ms": "p50, ms", "p99_ms": "p99, ms", "max_ms": "the last, ms"},
-        rows=("redisjobs", "mayu", "BullMQ", "ArdiQ", "Dramatiq", "Celery"),
+        rows=("redisjobs", "floor", "mayu", "BullMQ", "ArdiQ", "Dramatiq", "Celery"),
         log=True,
     ),
 )

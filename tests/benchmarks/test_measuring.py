@@ -97,15 +97,18 @@ def test_the_floor_of_work_is_its_handlers_without_a_queue() -> None:
 
 def test_latency_measures_every_job() -> None:
     rows = rows_of(latency.BENCHMARK, jobs=5)
-    assert set(rows) == {*latency.ROWS, "floor: push and blocking pop"}
+    assert set(rows) == {*latency.ROWS, *latency.FLOORS}
     assert all(row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in rows.values())
 
 
 def test_scheduled_jobs_are_late_and_never_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduled, "ROWS", {"redisjobs, spread": ("late", 0.2)})
+    floors = {"floor, spread": (1, 0.2), "floor, one instant": (3, 0.0)}
+    monkeypatch.setattr(scheduled, "FLOORS", floors)
     monkeypatch.setattr(scheduled, "PEERS", ())
     rows = rows_of(scheduled.BENCHMARK, jobs=10)
-    assert rows["redisjobs, spread"]["least_ms"] >= 0
+    assert set(rows) == {"redisjobs, spread", *floors}
+    assert all(row["least_ms"] >= 0 for row in rows.values())
 
 
 def test_memory_is_explained_to_the_byte() -> None:
