@@ -107,12 +107,19 @@ def _medians(
     rows: Sequence[str], name: str, metric: str, digits: int, limit: Limit | None = None
 ) -> Measured:
     """Of several rows, each with what tells it apart."""
+    labels = {row: row.removeprefix("redisjobs").replace("*", "").strip(", ") for row in rows}
+    return _labelled_medians(labels, name, metric, digits, limit)
+
+
+def _labelled_medians(
+    rows: Mapping[str, str], name: str, metric: str, digits: int, limit: Limit | None = None
+) -> Measured:
+    """Of several rows, each with its label."""
 
     def measured(figures: All) -> Seen:
         parts = []
-        for row in rows:
+        for row, label in rows.items():
             values = known(_runs(figures, name, row, metric))
-            label = row.removeprefix("redisjobs").replace("*", "").strip(", ")
             text = f"{statistics.median(values):,.{digits}f} {label}".strip() if values else ""
             parts.append(_seen(values, text, limit))
         return _joined(parts)
@@ -171,6 +178,16 @@ _FLOORS = [
     for what in ("threads", "tasks")
     for work in ("1 ms CPU", "5 ms wait", "mix")
 ]
+_POP_FLOORS = {
+    "floor: push and blocking pop": "floor",
+    "floor: push, blocking pop, bare claim, a thread": "floor with our hops",
+}
+_DUE_FLOOR = {"floor: bare claim when due, a thread, spread": "floor"}
+_INSTANT_FLOOR = {"floor: bare claim when due, ten threads, one instant": "floor"}
+_KEEPING_FLOORS = {
+    f"floor: bare scripts that keep records, {batch} a call": f"floor, {batch} a call"
+    for batch in ("100", "1,000")
+}
 _IDLE = "redisjobs with idle workers"
 _CPU = {"worker_cpu_us": "worker CPU", "redis_cpu_us": "Redis CPU"}
 
@@ -211,14 +228,21 @@ TARGETS = (
     ),
     Target(
         "concurrency 10, no prefetch", "≥ 1.5 x BullMQ",
-        _times("peers", "redisjobs, prefetch=0",
-               {"BullMQ at 10": ("BullMQ, 10 at once*", Limit(1.5)),
-                "BullMQ at 500": ("BullMQ (*", None)}, "jobs_per_s"),
+        _all_of(
+            _times("peers", "redisjobs, prefetch=0",
+                   {"BullMQ at 10": ("BullMQ, 10 at once*", Limit(1.5)),
+                    "BullMQ at 500": ("BullMQ (*", None)}, "jobs_per_s"),
+            _shown("throughput", "redisjobs, prefetch=0", "of_small_floor", 2,
+                   after=" of the floor, 10 a call"),
+        ),
     ),
     Target(
         "default retention", "≥ 0.6 of the rate without",
-        _shown("throughput", "redisjobs, default retention", "of_without_retention", 2,
-               Limit(0.6)),
+        _all_of(
+            _shown("throughput", "redisjobs, default retention", "of_without_retention", 2,
+                   Limit(0.6)),
+            _labelled_medians(_KEEPING_FLOORS, "throughput", "of_without_retention", 2),
+        ),
     ),
     Target(
         "overhead of a job, worker CPU µs", "≤ 50",
@@ -260,7 +284,7 @@ TARGETS = (
         _all_of(
             _medians(["redisjobs, sync", "redisjobs, async"], "latency", "p50_ms", 2,
                      Limit(most=0.45)),
-            _medians(["floor*"], "latency", "p50_ms", 2),
+            _labelled_medians(_POP_FLOORS, "latency", "p50_ms", 2),
             _beside_peers("peers", "p50_ms", 2, ["redisjobs, sync", *_FAST]),
         ),
     ),
@@ -269,7 +293,7 @@ TARGETS = (
         _all_of(
             _medians(["redisjobs, sync", "redisjobs, async"], "latency", "p99_ms", 2,
                      Limit(most=1.2)),
-            _medians(["floor*"], "latency", "p99_ms", 2),
+            _labelled_medians(_POP_FLOORS, "latency", "p99_ms", 2),
             _beside_peers("peers", "p99_ms", 2, ["redisjobs, sync", *_FAST]),
         ),
     ),
@@ -278,6 +302,7 @@ TARGETS = (
         _all_of(
             _medians(["redisjobs, sync, spread", "redisjobs, async, spread"], "scheduled",
                      "p50_ms", 2, Limit(most=0.6)),
+            _labelled_medians(_DUE_FLOOR, "scheduled", "p50_ms", 2),
             _beside_peers("scheduled", "p50_ms", 0,
                           [f"{name}*, spread" for name in ("Celery", "mayu", "BullMQ")]),
         ),
@@ -287,6 +312,7 @@ TARGETS = (
         _all_of(
             _medians(["redisjobs, sync, spread", "redisjobs, async, spread"], "scheduled",
                      "p99_ms", 2, Limit(most=2)),
+            _labelled_medians(_DUE_FLOOR, "scheduled", "p99_ms", 2),
             _beside_peers("scheduled", "p99_ms", 0,
                           [f"{name}*, spread" for name in ("Celery", "mayu", "BullMQ")]),
         ),
@@ -297,6 +323,7 @@ TARGETS = (
             _medians([f"redisjobs, {how}, one instant{again}"
                       for again in ("", ", again") for how in ("sync", "async")],
                      "scheduled", "max_ms", 1, Limit(most=10)),
+            _labelled_medians(_INSTANT_FLOOR, "scheduled", "max_ms", 1),
             _beside_peers("scheduled", "max_ms", 0,
                           [f"{name}*, one instant" for name in ("Celery", "mayu", "BullMQ")]),
         ),
@@ -324,8 +351,13 @@ TARGETS = (
     ),
     Target(
         "1 → 200 kinds", "cost of a job x 1.5 at most",
-        _growth("redisjobs with kinds", ("1", "200"),
-                {**_CPU, "fill_redis_us": "Redis CPU to enqueue"}, Limit(most=1.5)),
+        _all_of(
+            _growth("redisjobs with kinds", ("1", "200"),
+                    {**_CPU, "fill_redis_us": "Redis CPU to enqueue"}, Limit(most=1.5)),
+            _growth("floor: bare scripts with kinds", ("1", "200"),
+                    {"redis_cpu_us": "floor: Redis CPU",
+                     "fill_redis_us": "floor: Redis CPU to enqueue"}, None),
+        ),
     ),
     Target(
         "500 idle workers, 100 due a second", "≤ 5 % of a core for Redis",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import publish, targets
+from benchmarks import latency, publish, scheduled, targets, throughput
 from benchmarks.cpu import tree_seconds
 from benchmarks.peers.catalog import HERE, PEERS
 from benchmarks.plots import Plot, draw
@@ -53,6 +54,39 @@ def test_ratios_are_of_the_pairs_of_each_run() -> None:
         "mayu (fast) 1.0": {"jobs_per_s": [10.0, 40.0, 15.0]},
     }
     assert measured("drain, one worker process, sync", drawn).text == "3.0 (2.0 to 4.0) x mayu"
+
+
+def test_floors_stand_beside_what_they_are_the_limit_of_and_have_no_say() -> None:
+    kept = figures("throughput")
+    kept.rows = {
+        "redisjobs, default retention": {"of_without_retention": [0.5, 0.7, 0.6]},
+        "floor: bare scripts that keep records, 100 a call": {"of_without_retention": [0.4] * 3},
+    }
+    assert measured("default retention", kept) == (
+        "0.60 (0.50 to 0.70); 0.40 floor, 100 a call",
+        [True],
+    )
+    popped = figures("latency", 1)
+    popped.rows = {
+        "redisjobs, sync": {"p50_ms": [0.9]},
+        "floor: push and blocking pop": {"p50_ms": [0.2]},
+        "floor: push, blocking pop, bare claim, a thread": {"p50_ms": [0.5]},
+    }
+    assert measured("pick-up by an idle worker, p50 ms", popped) == (
+        "0.90 sync; 0.20 floor; 0.50 floor with our hops",
+        [False],
+    )
+
+
+def test_every_floor_of_a_target_is_a_row_that_is_measured() -> None:
+    named = {
+        *targets._POP_FLOORS,
+        *targets._DUE_FLOOR,
+        *targets._INSTANT_FLOOR,
+        *targets._KEEPING_FLOORS,
+    }
+    rows = [*latency.FLOORS, *scheduled.FLOORS, *throughput.FLOORS]
+    assert [name for name in named if not fnmatch.filter(rows, name)] == []
 
 
 def test_a_run_that_failed_is_in_no_pair() -> None:
