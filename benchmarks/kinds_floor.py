@@ -21,7 +21,7 @@ from benchmarks.floor import (
     load,
     moved,
     with_records,
-)  # fmt: skip
+)
 from benchmarks.servers import Served
 from redisjobs.worker.kinds_in_turn import MANY
 
