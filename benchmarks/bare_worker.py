@@ -11,11 +11,9 @@ jobs are due, sleeps until then, and claims as many as the server's clock lets i
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 
+from benchmarks.bare_threads import BareThreads
 from benchmarks.floor import BELL, CLAIM, DUE, KEYS, LARGE_BATCH, SETTLE, Raw, evalsha, load
 from benchmarks.journal import note
 
@@ -30,37 +28,13 @@ return {ids, redis.call('HMGET', KEYS[1], unpack(ids))}
 """
 
 
-class _Threads:
-    """So many, which note for each record how long ago, by this clock, the moment in it was."""
-
-    def __init__(self, number: int, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._records = SimpleQueue[bytes]()
-        self._ended = SimpleQueue[None]()
-        for _ in range(number):
-            threading.Thread(target=self._keep_running, daemon=True).start()
-
-    def _keep_running(self) -> None:
-        while True:
-            record = self._records.get()
-            note(self._clock() - float(record[:20]))
-            self._ended.put(None)
-
-    def run(self, records: Sequence[bytes]) -> None:
-        """Returns when all have run."""
-        for record in records:
-            self._records.put(record)
-        for _ in records:
-            self._ended.get()
-
-
-def _run_when_rung(raw: Raw, threads: _Threads) -> None:
+def _run_when_rung(raw: Raw, threads: BareThreads) -> None:
     [(ids, records)] = raw.ask(evalsha(CLAIM, KEYS, 1))
     threads.run(records)
     raw.ask(evalsha(SETTLE, KEYS, *ids))
 
 
-def _run_when_due(raw: Raw, threads: _Threads) -> None:
+def _run_when_due(raw: Raw, threads: BareThreads) -> None:
     [words] = raw.ask(("ZRANGE", DUE, 0, -1, "WITHSCORES"))
     moments = [float(score) / 1e6 for score in words[1::2]]
     while moments:
@@ -78,7 +52,7 @@ _RUNS = {"rung": (_run_when_rung, time.monotonic), "due": (_run_when_due, time.t
 def main() -> None:
     """Runs until SIGTERM."""
     raw, (run, clock) = Raw(sys.argv[1]), _RUNS[sys.argv[2]]
-    threads = _Threads(int(sys.argv[3]), clock)
+    threads = BareThreads(int(sys.argv[3]), lambda record: note(clock() - float(record[:20])))
     load(raw, CLAIM, _CLAIM_DUE, SETTLE)
     while True:
         raw.ask(("BLPOP", BELL, 0))

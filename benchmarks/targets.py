@@ -234,6 +234,8 @@ TARGETS = (
                     "BullMQ at 500": ("BullMQ (*", None)}, "jobs_per_s"),
             _shown("throughput", "redisjobs, prefetch=0", "of_small_floor", 2,
                    after=" of the floor, 10 a call"),
+            _shown("throughput", "redisjobs, prefetch=0", "of_threads", 2,
+                   after=" of the same with ten threads"),
         ),
     ),
     Target(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks import floor
+from benchmarks.bare_threads import scripts_and_threads
 from benchmarks.contender import Ours
 from benchmarks.cpu import ForeignLoad
 from benchmarks.drain import drain
@@ -51,6 +52,7 @@ FRACTIONS = (
     ("redisjobs, 2 processes", "floor: bare scripts, 100 a call", "of_floor"),
     ("redisjobs, 2 processes", "floor: bare scripts, 1,000 a call", "of_large_floor"),
     ("redisjobs, prefetch=0", "floor: bare scripts, 10 a call", "of_small_floor"),
+    ("redisjobs, prefetch=0", "floor: bare scripts and ten threads, 10 a call", "of_threads"),
     ("redisjobs, default retention", "redisjobs, sync", "of_without_retention"),
     *(
         (
@@ -90,6 +92,9 @@ class Floor(NamedTuple):
 
 FLOORS = {
     "floor: bare scripts, 10 a call": Floor(floor.scripts, SMALL_BATCH, FEWER),
+    "floor: bare scripts and ten threads, 10 a call": Floor(
+        scripts_and_threads, SMALL_BATCH, FEWER
+    ),
     "floor: bare scripts, 100 a call": Floor(floor.scripts, floor.BATCH),
     "floor: bare scripts that keep records, 100 a call": Floor(scripts_that_keep, floor.BATCH),
     "floor: bare scripts, 1,000 a call": Floor(floor.scripts, floor.LARGE_BATCH),
@@ -134,6 +139,7 @@ METRICS = [
     Metric("of_floor", "of the floor, 100 a call", 2),
     Metric("of_large_floor", "of the floor, 1,000 a call", 2),
     Metric("of_small_floor", "of the floor, 10 a call", 2),
+    Metric("of_threads", "of the same with ten threads", 2),
     Metric("of_without_retention", "of the rate without retention", 2),
     Metric("worker_cpu_us", "worker CPU µs", 1),
     Metric("redis_cpu_us", "Redis CPU µs", 1),

@@ -76,12 +76,11 @@ local function examine(id, record, existing)
   end
 end
 
-local ids, records = {}, {}
+local ids, records, count = {}, {}, 0
 for _, group in ipairs(groups) do
   for index = group.first, group.last, 3 do
-    ids[#ids + 1] = ARGV[index]
-    records[#records + 1] = ARGV[index]
-    records[#records + 1] = ARGV[index + 1]
+    count = count + 1
+    ids[count], records[2 * count - 1], records[2 * count] = ARGV[index], ARGV[index], ARGV[index + 1]
   end
 end
 
@@ -142,7 +141,7 @@ end
 in_batches('HSET', JOBS, records)
 local before, names = 0, {}
 for _, group in ipairs(groups) do
-  local scores, ready, earliest = {}, 0, nil
+  local scores, filled, ready, earliest = {}, 0, 0, nil
   -- The last one first: a small set is searched from its start for where a score belongs.
   local place = (group.last - group.first) / 3 + before
   before = place + 1
@@ -156,9 +155,8 @@ for _, group in ipairs(groups) do
       ready = ready + 1
     end
     earliest = math.min(earliest or math.huge, run_at + place * 0.25)
-    scores[#scores + 1] = text_of_place(run_at, place)
-    scores[#scores + 1] = ARGV[index]
-    place = place - 1
+    scores[filled + 1], scores[filled + 2] = text_of_place(run_at, place), ARGV[index]
+    filled, place = filled + 2, place - 1
   end
   in_batches('ZADD', group.due, scores)
   names[#names + 1] = group.name

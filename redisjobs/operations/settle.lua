@@ -12,16 +12,19 @@
 local JOBS, STATE, PROCESSING, LOSSES, TOTALS, META, WAITED =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local group_count, outcome_count = tonumber(ARGV[1]), tonumber(ARGV[2])
-local MANY = 32
+local MANY = 8
 local OUTCOME_OF = {D = 'done', F = 'failed', X = 'panic', C = 'cancelled', P = 'retried'}
 
-local groups, at = {}, 3
+local groups, places_of, at = {}, {}, 3 -- and for each group where the first words of its outcomes are
 for index = 1, group_count do
   local group = {letter = ARGV[at], kind = ARGV[at + 1], key = tonumber(ARGV[at + 2]), count = tonumber(ARGV[at + 3]),
-    width = tonumber(ARGV[at + 4]), attempts = ARGV[at + 5], first = at + 6}
-  group.last = group.first + group.width * (group.count - 1)
-  groups[index] = group
-  at = group.last + group.width
+    width = tonumber(ARGV[at + 4]), attempts = ARGV[at + 5]}
+  groups[index], places_of[index] = group, {}
+  at = at + 6
+  for outcome = 1, group.count do
+    places_of[index][outcome] = at
+    at = at + group.width
+  end
 end
 
 local time, refused, dropped, place = now(), {}, {}, 0
@@ -30,12 +33,15 @@ local has_losses = redis.call('EXISTS', LOSSES) == 1
 
 -- states_of(group, places): of outcomes whose first words stand there.
 local function states_of(group, places)
-  local states, head, behind = {}, group.letter .. group.attempts, ':' .. integer(time) .. ':'
+  local states, behind = {}, ':' .. integer(time) .. ':'
+  local plain = group.letter .. group.attempts .. behind
   for index, at in ipairs(places) do
-    if group.width == 4 then
-      states[index] = group.letter .. ARGV[at + 1] .. behind .. ARGV[at + 3]
+    if group.width == 1 then
+      states[index] = plain
+    elseif group.width == 2 then
+      states[index] = plain .. ARGV[at + 1]
     else
-      states[index] = head .. behind .. (group.width == 2 and ARGV[at + 1] or '')
+      states[index] = group.letter .. ARGV[at + 1] .. behind .. ARGV[at + 3]
     end
   end
   return states
@@ -70,14 +76,6 @@ local function wait_again(group, ids, places)
   end
 end
 
-local function places_of(group)
-  local places = {}
-  for at = group.first, group.last, group.width do
-    places[#places + 1] = at
-  end
-  return places
-end
-
 local function settle(group, ids, places)
   redis.call('HINCRBY', TOTALS, OUTCOME_OF[group.letter] .. ':' .. group.kind, #ids)
   if group.letter == 'P' then
@@ -87,22 +85,23 @@ local function settle(group, ids, places)
   end
 end
 
--- Most calls are long, and of one kind that ends in about the order in which it was claimed.
-local places = group_count == 1 and outcome_count >= MANY and places_of(groups[1])
-local ids = places and take_head(PROCESSING, ARGV, places)
-if ids then
-  settle(groups[1], ids, places)
+-- Most calls are long, and their jobs end in about the order in which they were claimed.
+local taken = outcome_count >= MANY and take_head(PROCESSING, ARGV, places_of, outcome_count)
+if taken then
+  for index, group in ipairs(groups) do
+    settle(group, taken[index], places_of[index])
+  end
 else
   local wanted = {}
-  for _, group in ipairs(groups) do
-    for at = group.first, group.last, group.width do
+  for _, places in ipairs(places_of) do
+    for _, at in ipairs(places) do
       wanted[ARGV[at]] = true
     end
   end
   take_out(PROCESSING, wanted, outcome_count)
-  for _, group in ipairs(groups) do
+  for index, group in ipairs(groups) do
     local ids, places = {}, {}
-    for at = group.first, group.last, group.width do
+    for _, at in ipairs(places_of[index]) do
       place = place + 1
       local delivery = ARGV[at]
       if wanted[delivery] == 'held' then

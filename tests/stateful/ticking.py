@@ -41,7 +41,12 @@ def edited(text: str, edits: Sequence[Edit], name: str) -> str:
 
 
 # Stories are of few jobs: what is for long calls is for all of theirs.
-_SIZED = {"settle": [("local MANY = 32", "local MANY = 1")]}
+_SIZED = {
+    "settle": [
+        ("local MANY = 8", "local MANY = 1"),
+        ("math.min(16, math.floor(count / 4))", "16"),
+    ]
+}
 
 
 class TickingLibrary(Library):

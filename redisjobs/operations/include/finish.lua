@@ -36,10 +36,8 @@ local function finish(jobs, state, finished, keep, time, ids, states)
   end
   local progress, scores, ended = {}, {}, integer(time)
   for index, id in ipairs(ids) do
-    progress[#progress + 1] = id
-    progress[#progress + 1] = states[index]
-    scores[#scores + 1] = ended
-    scores[#scores + 1] = id
+    progress[2 * index - 1], progress[2 * index] = id, states[index]
+    scores[2 * index - 1], scores[2 * index] = ended, id
   end
   in_batches('HSET', state, progress)
   in_batches('ZADD', finished, scores)
