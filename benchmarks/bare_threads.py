@@ -57,7 +57,9 @@ class BareThreads:
 
 
 def scripts_and_threads(served: Served, jobs: int, batch: int) -> dict[str, float]:
-    """As `floor.scripts`; what a call claimed is run by as many threads before it is settled."""
+    """As `floor.scripts`; what a call claimed is run by as many threads before it is settled. All
+    of them wait for the last: to compare with, and no limit.
+    """
     raw = Raw(served.url)
     load(raw, ENQUEUE, CLAIM, SETTLE)
     threads = BareThreads(batch, lambda _: None)

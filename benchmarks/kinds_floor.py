@@ -1,5 +1,6 @@
-"""The limit of a queue with kinds: the bare scripts of the floor with a due set for each kind, of
-which a call claims from as many kinds as one of redisjobs does.
+"""The limit of a queue with kinds: the bare scripts of the floor with a due set for each kind. A
+call claims from as many kinds as most of those of redisjobs do, and never asks an empty one, since
+it knows what is left.
 """
 
 from __future__ import annotations

@@ -101,14 +101,15 @@ def bare_lateness(server: str, threads: int, jobs: int, spread_s: float) -> dict
         command = [sys.executable, "-m", "benchmarks.bare_worker", served.url, "due", str(threads)]
         with running(command, 1, journal.environ, Path(folder, "log")):
             wait_for("the worker", lambda: served.client.info("clients")["blocked_clients"] == 1)
-            load = ForeignLoad()
-            for place, due in enumerate(_moments(time.time() + LEAD_S, jobs, spread_s)):
+            load, first = ForeignLoad(), time.time() + LEAD_S
+            for place, due in enumerate(_moments(first, jobs, spread_s)):
                 id = b"%020d" % place
                 raw.ask(
                     ("HSET", JOBS, id, stamped(due, len(RECORD))),
                     ("ZADD", DUE, round(due * 1e6), id),
                 )
             raw.ask(("RPUSH", BELL, "1"))
+            assert time.time() < first, "enqueueing took longer than the lead"
             wait_for("all jobs to run", lambda: journal.runs() >= jobs)
             row = _row(journal.values(), load)
             wait_for("nothing to be left", lambda: served.client.dbsize() == 0)

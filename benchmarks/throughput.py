@@ -35,8 +35,8 @@ class Drain(NamedTuple):
     settings: dict[str, float] = {}  # noqa: RUF012 - nobody writes it
 
 
-# What is quoted as a fraction of another stands next to it: such a machine's speed changes by the
-# minute.
+# What is quoted as a fraction of another of ours stands next to it: such a machine's speed changes
+# by the minute. The floors come minutes later.
 DRAINS = {
     "redisjobs, sync": Drain(),
     "redisjobs, default retention": Drain(settings={"retention": 3600.0}),
@@ -54,6 +54,16 @@ FRACTIONS = (
     ("redisjobs, prefetch=0", "floor: bare scripts, 10 a call", "of_small_floor"),
     ("redisjobs, prefetch=0", "floor: bare scripts and ten threads, 10 a call", "of_threads"),
     ("redisjobs, default retention", "redisjobs, sync", "of_without_retention"),
+    (
+        "redisjobs, default retention",
+        "floor: bare scripts that keep records, 100 a call",
+        "of_floor",
+    ),
+    (
+        "redisjobs, default retention",
+        "floor: bare scripts that keep records, 1,000 a call",
+        "of_large_floor",
+    ),
     *(
         (
             f"floor: bare scripts that keep records, {batch} a call",

@@ -89,7 +89,9 @@ end
 local taken = outcome_count >= MANY and take_head(PROCESSING, ARGV, places_of, outcome_count)
 if taken then
   for index, group in ipairs(groups) do
-    settle(group, taken[index], places_of[index])
+    if #taken[index] > 0 then
+      settle(group, taken[index], places_of[index])
+    end
   end
 else
   local wanted = {}

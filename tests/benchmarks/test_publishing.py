@@ -63,7 +63,7 @@ def test_floors_stand_beside_what_they_are_the_limit_of_and_have_no_say() -> Non
         "floor: bare scripts that keep records, 100 a call": {"of_without_retention": [0.4] * 3},
     }
     assert measured("default retention", kept) == (
-        "0.60 (0.50 to 0.70); 0.40 floor, 100 a call",
+        "0.60 (0.50 to 0.70); 0.40 the floor's own, 100 a call",
         [True],
     )
     popped = figures("latency", 1)

@@ -43,13 +43,14 @@ local function take_head(list, words, groups, count)
       repeat
         group, tried = group % #groups + 1, tried + 1
       until tried == #groups or is_next(group)
-      looks = looks + tried
-      if looks > LOOKS_EACH * count then
-        return nil
-      elseif not is_next(group) then
-        if not head[at] or passes == most_passed then
+      if is_next(group) then
+        looks = looks + tried
+        if looks > LOOKS_EACH * count then
           return nil
         end
+      elseif not head[at] or passes == most_passed then
+        return nil
+      else
         passed[head[at]] = true
         passes, at = passes + 1, at + 1
       end
